@@ -1,0 +1,90 @@
+/* A loaded model: hyperparameters, tensors bound to their slots, tokenizer. Immutable after model_load().
+ *
+ * Behaviour follows what is bound (a QKV bias, a Q/K norm), not the architecture's name. An architecture is a table of
+ * tensors and a configure function in arch/. */
+#pragma once
+
+#include "engine.h"
+#include "gguf.h"
+#include "kernels/quants.h"
+#include "tokenizer/tokenizer.h"
+
+/* A bound matrix or vector: ne[1] rows of ne[0] elements. data == NULL: this model has none. A row range of a fused
+ * tensor is a Tensor of its own (a view). */
+typedef struct Tensor {
+    const uint8_t *data; /* borrowed from the mapping */
+    TensorType type;
+    uint32_t n_dims;
+    uint64_t ne[4];
+    size_t row_bytes;
+} Tensor;
+
+typedef enum RopeLayout {
+    ROPE_INTERLEAVED, /* pairs (2i, 2i+1): llama as converted to GGUF */
+    ROPE_HALVES,      /* pairs (i, i + n/2): qwen2 and most others ("NEOX") */
+} RopeLayout;
+
+typedef enum RopeScaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+} RopeScaling;
+
+typedef struct RopeConfig {
+    RopeLayout layout;
+    uint32_t n_dims; /* of each head that rotate */
+    float base;
+    RopeScaling scaling;
+    float factor;                                        /* context is stretched by this */
+    uint32_t original_context;                           /* YaRN */
+    float attn_factor, ext_factor, beta_fast, beta_slow; /* YaRN (Peng et al. 2023, arXiv 2309.00071) */
+} RopeConfig;
+
+typedef struct Config {
+    uint32_t n_layers;
+    uint32_t n_embd;
+    uint32_t n_vocab;
+    uint32_t n_heads;
+    uint32_t n_kv_heads; /* divides n_heads */
+    uint32_t head_dim_k; /* of queries and keys */
+    uint32_t head_dim_v;
+    uint32_t n_ff;
+    uint32_t n_ctx_train;
+    float norm_eps;
+    float attn_scale; /* 1/sqrt(head_dim_k) unless the file says otherwise */
+    RopeConfig rope;
+} Config;
+
+typedef struct LayerWeights {
+    Tensor attn_norm;
+    Tensor attn_q, attn_q_bias;
+    Tensor attn_k, attn_k_bias;
+    Tensor attn_v, attn_v_bias;
+    Tensor attn_output, attn_output_bias;
+    Tensor ffn_norm;
+    Tensor ffn_gate, ffn_up, ffn_down;
+    Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
+} LayerWeights;
+
+typedef struct Weights {
+    Tensor token_embd;
+    Tensor output_norm;
+    Tensor output; /* token_embd again where the file ties them */
+    Tensor output_bias;
+    Tensor rope_freqs;    /* f32[rope.n_dims / 2], divides each frequency (Llama 3.1) */
+    LayerWeights *layers; /* owned, [n_layers] */
+} Weights;
+
+struct Model {
+    unsigned n_ref;          /* atomic */
+    struct Mapping *mapping; /* owned */
+    Gguf *gguf;              /* owned, borrows from mapping */
+    ModelInfo *info;         /* owned */
+    Config config;
+    Weights weights;
+    Tokenizer *tokenizer; /* owned */
+    char *chat_template;  /* owned, NUL-terminated; NULL if the file has none */
+};
+
+/* True once a page of the file could not be read (truncated under us, disk error): results since then are worthless. */
+bool model_failed(const Model *m);
