@@ -1,0 +1,69 @@
+/* A generation, whatever transport it came by: text is formatted and tokenized off the loop thread, waits for the model
+ * if that is being loaded, runs in the engine, and reports to a sink.
+ *
+ * The life of a request: request_start() → any number of delta() → exactly one finished(), after which the pointer is
+ * dead. Neither is ever called from inside request_start() or request_cancel(). Everything runs on the loop thread. */
+#pragma once
+
+#include "engine.h"
+#include "options.h"
+
+typedef struct Daemon Daemon;
+typedef struct Request Request;
+
+typedef struct Message {
+    char *role;    /* owned */
+    char *content; /* owned, NUL-terminated beyond content_size */
+    size_t content_size;
+} Message;
+
+typedef struct Conversation {
+    Message *messages; /* owned */
+    size_t n;
+} Conversation;
+int conversation_append(Conversation *c, const char *role, const char *content, size_t content_size, Error *e);
+int conversation_copy(Conversation *dst, const Conversation *src, Error *e);
+void conversation_done(Conversation *c);
+
+typedef struct RequestDelta {
+    EngineTextKind kind;
+    const char *text; /* borrowed, NUL-terminated, whole UTF-8 characters */
+    size_t size;
+    const TokenLogprob *logprobs;
+    size_t n_logprobs;
+} RequestDelta;
+
+typedef struct RequestResult {
+    EngineFinish finish;
+    Error error; /* when finish is ENGINE_FINISH_ERROR */
+    EngineUsage usage;
+} RequestResult;
+
+typedef struct RequestSink {
+    void (*delta)(Request *r, const RequestDelta *delta, void *userdata);
+    void (*finished)(Request *r, const RequestResult *result, void *userdata);
+} RequestSink;
+
+typedef struct RequestSpec {
+    uint64_t owner;         /* see request_owner_of_uid() */
+    const Options *options; /* borrowed, copied */
+    const Conversation
+        *conversation;  /* borrowed, copied; NULL: a plain completion of `prompt`. options->system goes first. */
+    const char *prompt; /* plain text, control tokens not recognised; BOS added as the model wants it */
+    size_t prompt_size;
+    const Token *prompt_tokens; /* instead of prompt: ids as they are */
+    size_t n_prompt_tokens;
+} RequestSpec;
+
+uint64_t request_owner_of_uid(uid_t uid);
+
+/* Fails at once on bad arguments, when the service is stopping, or when no model is installed; everything later comes
+ * through finished(). Loads the model if it is installed but not loaded (idle unload). */
+int request_start(Daemon *d, const RequestSpec *spec, const RequestSink *sink, void *userdata, Request **ret, Error *e);
+/* The only door for stopping: client gone, name vanished, explicit Cancel, shutdown. code 0: cancelled by the client.
+ */
+void request_cancel(Request *r, int code, const char *message);
+/* The client is gone: cancels, and the sink is never called again. */
+void request_abandon(Request *r);
+/* The client has taken `size` bytes of text: lets the engine go on (backpressure). */
+void request_consumed(Request *r, size_t size);
