@@ -29,6 +29,10 @@ typedef struct GgufString {
     uint64_t size;
 } GgufString;
 
+/* For messages: cut to a readable length, anything but printable ASCII replaced. Returns the buffer. */
+#define GGUF_PRINTABLE_SIZE 72
+const char *gguf_printable(GgufString s, char buffer[static GGUF_PRINTABLE_SIZE]);
+
 typedef struct GgufKey GgufKey; /* one metadata entry */
 
 typedef struct GgufTensor {
@@ -51,7 +55,7 @@ DEFINE_CLEANUP(Gguf *, gguf_free)
 
 uint64_t gguf_n_tensors(const Gguf *g);
 const GgufTensor *gguf_tensor_at(const Gguf *g, uint64_t i);
-const GgufTensor *gguf_find_tensor(const Gguf *g, const char *name); /* hashed; NULL if absent */
+const GgufTensor *gguf_find_tensor(const Gguf *g, const char *name); /* logarithmic; NULL if absent */
 
 /* Typed getters: 1 found, 0 absent (*ret untouched), -EBADMSG present with another type or out of range, naming the
  * key. Any integer type is accepted for u32/i64/u64 as long as the value fits; bool only for bool; float for f32/f64
