@@ -35,15 +35,16 @@ typedef struct RopeConfig {
     uint32_t n_dims; /* of each head that rotate */
     float base;
     RopeScaling scaling;
-    float factor;                                        /* context is stretched by this */
-    uint32_t original_context;                           /* YaRN */
-    float attn_factor, ext_factor, beta_fast, beta_slow; /* YaRN (Peng et al. 2023, arXiv 2309.00071) */
+    float factor;                           /* context is stretched by this */
+    float attn_factor;                      /* cos and sin are multiplied by this: 1, or YaRN's temperature in full */
+    uint32_t original_context;              /* YaRN (Peng et al. 2023, arXiv 2309.00071) */
+    float ext_factor, beta_fast, beta_slow; /* YaRN; ext_factor 0..1 blends interpolation and extrapolation */
 } RopeConfig;
 
 typedef struct Config {
     uint32_t n_layers;
     uint32_t n_embd;
-    uint32_t n_vocab;
+    uint32_t n_vocab; /* of the tokenizer; a file's padding rows beyond it are not bound */
     uint32_t n_heads;
     uint32_t n_kv_heads; /* divides n_heads */
     uint32_t head_dim_k; /* of queries and keys */
@@ -71,7 +72,7 @@ typedef struct Weights {
     Tensor output_norm;
     Tensor output; /* token_embd again where the file ties them */
     Tensor output_bias;
-    Tensor rope_freqs;    /* f32[rope.n_dims / 2], divides each frequency (Llama 3.1) */
+    Tensor rope_freqs;    /* positive f32[rope.n_dims / 2], divides each frequency (Llama 3.1) */
     LayerWeights *layers; /* owned, [n_layers] */
 } Weights;
 
@@ -85,6 +86,12 @@ struct Model {
     Tokenizer *tokenizer; /* owned */
     char *chat_template;  /* owned, NUL-terminated; NULL if the file has none */
 };
+
+/* The model in a parsed file, without the mapping that a model_load() adds (a test may have the file in memory).
+ * Takes *g, also when it fails. */
+int model_new(Gguf *g, const char *path, uint64_t file_bytes, Model **ret, Error *e);
+
+int model_info_new(const Gguf *g, const char *path, uint64_t file_bytes, ModelInfo **ret, Error *e);
 
 /* True once a page of the file could not be read (truncated under us, disk error): results since then are worthless. */
 bool model_failed(const Model *m);

@@ -1,0 +1,53 @@
+/* The list of architectures, and the tables that they share. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch.h"
+
+static const Architecture *const architectures[] = {
+    &arch_llama,
+    &arch_qwen2,
+};
+
+const TensorSpec arch_tensors_decoder[] = {
+    TENSOR("token_embd.weight", token_embd, DIM_EMBD, DIM_VOCAB),
+    TENSOR("output_norm.weight", output_norm, DIM_EMBD),
+    TENSOR_OPTIONAL("output.weight", output, DIM_EMBD, DIM_VOCAB),
+    TENSOR_OPTIONAL("output.bias", output_bias, DIM_VOCAB),
+    {},
+};
+
+const TensorSpec arch_tensors_attention[] = {
+    LAYER_TENSOR("attn_norm.weight", attn_norm, DIM_EMBD),
+    LAYER_TENSOR("attn_q.weight", attn_q, DIM_EMBD, DIM_Q),
+    LAYER_TENSOR("attn_k.weight", attn_k, DIM_EMBD, DIM_K),
+    LAYER_TENSOR("attn_v.weight", attn_v, DIM_EMBD, DIM_V),
+    LAYER_TENSOR("attn_output.weight", attn_output, DIM_HEADS, DIM_EMBD),
+    {},
+};
+
+const TensorSpec arch_tensors_ffn[] = {
+    LAYER_TENSOR("ffn_norm.weight", ffn_norm, DIM_EMBD),
+    LAYER_TENSOR("ffn_gate.weight", ffn_gate, DIM_EMBD, DIM_FF),
+    LAYER_TENSOR("ffn_up.weight", ffn_up, DIM_EMBD, DIM_FF),
+    LAYER_TENSOR("ffn_down.weight", ffn_down, DIM_FF, DIM_EMBD),
+    {},
+};
+
+int arch_find(GgufString name, const Architecture **ret, Error *e) {
+    char list[200] = "";
+    for (size_t i = 0; i < ELEMENTSOF(architectures); i++) {
+        const char *candidate = architectures[i]->name;
+        if (strlen(candidate) == name.size && memcmp(candidate, name.data, name.size) == 0) {
+            *ret = architectures[i];
+            return 0;
+        }
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof(list) - n, "%s%s", i > 0 ? ", " : "", candidate);
+    }
+
+    char buffer[GGUF_PRINTABLE_SIZE];
+    return error_set(e, -EOPNOTSUPP, "models of the architecture \"%s\" are not supported; supported are: %s",
+        gguf_printable(name, buffer), list);
+}

@@ -1,0 +1,61 @@
+/* What distinguishes one architecture from another: the tensors that its files hold, and what its hyperparameters mean.
+ * A new one is a file with a table and a configure function, and a line in arch.c. */
+#pragma once
+
+#include "model.h"
+
+/* A tensor's dimension in terms of Config. */
+typedef enum TensorDim {
+    DIM_NONE, /* 1 */
+    DIM_EMBD,
+    DIM_VOCAB, /* at least as many; the rest is padding and not bound */
+    DIM_Q,     /* n_heads * head_dim_k */
+    DIM_K,     /* n_kv_heads * head_dim_k */
+    DIM_V,     /* n_kv_heads * head_dim_v */
+    DIM_HEADS, /* n_heads * head_dim_v: all heads' results side by side */
+    DIM_FF,
+    DIM_ROPE_PAIRS, /* rope.n_dims / 2 */
+} TensorDim;
+
+typedef struct TensorSpec {
+    const char *name; /* after "blk.LAYER." if there is one of it in every layer; NULL ends a table */
+    size_t slot;      /* where its Tensor lies: bytes into LayerWeights, or into Weights for those outside the layers */
+    TensorDim ne[4];  /* ne[1] = DIM_NONE: a vector, which is always F32 */
+    bool per_layer;
+    bool optional;
+} TensorSpec;
+
+#define TENSOR(name_, slot_, ...)                                                                                      \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(Weights, slot_), .ne = { __VA_ARGS__ }                                       \
+    }
+#define TENSOR_OPTIONAL(name_, slot_, ...)                                                                             \
+    { .name = (name_), .slot = offsetof(Weights, slot_), .ne = {__VA_ARGS__}, .optional = true }
+#define LAYER_TENSOR(name_, slot_, ...)                                                                                \
+    { .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true }
+#define LAYER_TENSOR_OPTIONAL(name_, slot_, ...)                                                                       \
+    { .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true, .optional = true }
+
+typedef struct Architecture {
+    const char *name;                 /* general.architecture, and the prefix of its keys */
+    const TensorSpec *const *tensors; /* tables, NULL-terminated */
+    int (*configure)(const Gguf *g, Config *c, Error *e);
+} Architecture;
+
+extern const Architecture arch_llama, arch_qwen2;
+
+/* Tables that several architectures share. */
+extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
+extern const TensorSpec arch_tensors_attention[]; /* norm and projections, no biases */
+extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down */
+
+/* -EOPNOTSUPP names the architecture and lists those we have. */
+int arch_find(GgufString name, const Architecture **ret, Error *e);
+
+/* Reads and checks what every decoder has: sizes, attention heads, RoPE with its scaling. n_vocab is left alone, the
+ * RoPE layout is the architecture's to set. */
+int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e);
+
+/* Fills the slots of *w, whose layers are allocated and zero. Every tensor of the file must have a slot, every slot
+ * that is not optional a tensor of the right shape and of a type that we can compute with. */
+int arch_bind(const Gguf *g, const Architecture *a, const Config *c, Weights *w, Error *e);

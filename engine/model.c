@@ -1,0 +1,118 @@
+/* Loading: the pieces in their order. Reads metadata and the few floats of rope_freqs, no other weight; see model.h. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "mapping.h"
+#include "model.h"
+
+static int read_chat_template(Model *m, Error *e) {
+    GgufString s;
+    int r = gguf_get_string(m->gguf, "tokenizer.chat_template", &s, e);
+    if (r <= 0)
+        return r;
+    if (memchr(s.data, '\0', s.size))
+        return error_set(e, -EBADMSG, "key tokenizer.chat_template: has a NUL character");
+    m->chat_template = strndup(s.data, s.size);
+    return m->chat_template ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+/* Frequencies are divided by these. */
+static int check_rope_freqs(const Tensor *t, Error *e) {
+    for (uint64_t i = 0; t->data && i < t->ne[0]; i++) {
+        float f;
+        memcpy(&f, t->data + i * sizeof(f), sizeof(f));
+        if (!isfinite(f) || f <= 0)
+            return error_set(e, -EBADMSG, "tensor rope_freqs.weight: factor %llu is %g, must be positive",
+                (unsigned long long)i, (double)f);
+    }
+    return 0;
+}
+
+static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
+    int r = model_info_new(m->gguf, path, file_bytes, &m->info, e);
+    if (r < 0)
+        return r;
+
+    const Architecture *arch;
+    GgufString name = {};
+    if ((r = gguf_get_string(m->gguf, "general.architecture", &name, e)) < 0 || (r = arch_find(name, &arch, e)) < 0 ||
+        (r = arch->configure(m->gguf, &m->config, e)) < 0 || (r = read_chat_template(m, e)) < 0)
+        return r;
+
+    m->config.n_vocab = m->info->n_vocab;
+    if (m->config.n_vocab == 0)
+        return error_set(e, -EBADMSG, "key tokenizer.ggml.tokens is missing or empty");
+    m->weights.layers = calloc(m->config.n_layers, sizeof(LayerWeights));
+    if (!m->weights.layers)
+        return error_set(e, -ENOMEM, "out of memory");
+    r = arch_bind(m->gguf, arch, &m->config, &m->weights, e);
+    if (r < 0)
+        return r;
+    if (!m->weights.output.data)
+        m->weights.output = m->weights.token_embd;
+    return check_rope_freqs(&m->weights.rope_freqs, e);
+}
+
+int model_new(Gguf *g, const char *path, uint64_t file_bytes, Model **ret, Error *e) {
+    _cleanup_(model_unrefp) Model *m = calloc(1, sizeof(Model));
+    if (!m) {
+        gguf_free(g);
+        return error_set(e, -ENOMEM, "out of memory");
+    }
+    m->n_ref = 1;
+    m->gguf = g;
+    int r = build(m, path, file_bytes, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(m);
+    return 0;
+}
+
+int model_load(const char *path, Model **ret, Error *e) {
+    _cleanup_(mapping_freep) Mapping *mapping = NULL;
+    _cleanup_(gguf_freep) Gguf *g = NULL;
+    _cleanup_(model_unrefp) Model *m = NULL;
+    int r = mapping_open(path, &mapping, e);
+    if (r < 0)
+        return r;
+
+    size_t size;
+    const uint8_t *bytes = mapping_bytes(mapping, &size);
+    if ((r = gguf_parse(bytes, size, true, &g, e)) >= 0)
+        r = model_new(TAKE_PTR(g), path, size, &m, e);
+    /* whatever was refused, this is why */
+    if (mapping_failed(mapping))
+        return error_set(e, -EIO, "%s could not be read: it was cut short, or its disk fails", path);
+    if (r < 0)
+        return r;
+    m->mapping = TAKE_PTR(mapping);
+    *ret = TAKE_PTR(m);
+    return 0;
+}
+
+Model *model_ref(Model *m) {
+    __atomic_add_fetch(&m->n_ref, 1, __ATOMIC_RELAXED);
+    return m;
+}
+
+Model *model_unref(Model *m) {
+    if (!m || __atomic_sub_fetch(&m->n_ref, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    free(m->chat_template);
+    free(m->weights.layers);
+    model_info_free(m->info);
+    gguf_free(m->gguf);
+    mapping_free(m->mapping);
+    free(m);
+    return NULL;
+}
+
+const ModelInfo *model_info(const Model *m) {
+    return m->info;
+}
+
+bool model_failed(const Model *m) {
+    return m->mapping && mapping_failed(m->mapping);
+}
