@@ -1,0 +1,220 @@
+/* One pass of a batch of tokens through the model; see forward.h. The function forward() reads like the architecture:
+ * every worker runs it, the layers deal out their work among the workers and meet at barriers. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "layers/pass.h"
+
+struct Forward {
+    const Model *model; /* borrowed */
+    ForwardOptions options;
+    Pass pass;       /* its arrays lie in `arena` */
+    Worker *workers; /* owned, one per thread */
+    float *logits;
+    uint8_t *arena; /* owned, mapped: pages that a small batch never touches cost nothing */
+    size_t arena_bytes;
+
+    /* of the step under way */
+    const BatchRun *runs;
+    size_t n_runs;
+    uint32_t n_logits;
+    const Token **tokens; /* [n_rows]: where each row's token stands */
+    uint32_t *logit_rows; /* [n_logits], ascending */
+};
+
+KvLayout kv_layout(const Config *c, EngineKvType type) {
+    size_t element = type == ENGINE_KV_F16 ? 2 : 4;
+    KvLayout l = {
+        .type = type,
+        .k_row_bytes = (size_t)c->n_kv_heads * c->head_dim_k * element,
+        .v_row_bytes = (size_t)c->n_kv_heads * c->head_dim_v * element,
+    };
+    l.layer_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
+    l.page_bytes = l.layer_bytes * c->n_layers;
+    return l;
+}
+
+/* ------------------------------------------------------------------------------------------------ memory */
+
+/* Hands out pieces of the arena; with base NULL it only measures. */
+typedef struct Cutter {
+    uint8_t *base;
+    size_t used;
+} Cutter;
+
+static void *cut(Cutter *c, size_t n, size_t size) {
+    uint8_t *p = c->base ? c->base + c->used : NULL;
+    c->used += (n * size + 63) & ~(size_t)63;
+    return p;
+}
+
+static size_t worker_floats(const Config *c, const ForwardOptions *o) {
+    size_t n = MAX((size_t)o->max_rows * LINEAR_UNIT, (size_t)16384);
+    n = MAX(n, attention_gqa_scratch(c));
+    return (n + 15) & ~(size_t)15;
+}
+
+static size_t cut_arena(Forward *f, uint8_t *base) {
+    const Config *c = &f->model->config;
+    size_t rows = f->options.max_rows, n_threads = threads_count(f->pass.threads);
+    Pass *p = &f->pass;
+    Cutter cutter = {.base = base};
+
+    p->rows = cut(&cutter, rows, sizeof(*p->rows));
+    p->tasks = cut(&cutter, rows, sizeof(*p->tasks));
+    f->tokens = cut(&cutter, rows, sizeof(*f->tokens));
+    f->logit_rows = cut(&cutter, rows, sizeof(*f->logit_rows));
+    p->x = cut(&cutter, rows * c->n_embd, sizeof(float));
+    p->normed = cut(&cutter, rows * c->n_embd, sizeof(float));
+    p->q = cut(&cutter, rows * c->n_heads * c->head_dim_k, sizeof(float));
+    p->k = cut(&cutter, rows * c->n_kv_heads * c->head_dim_k, sizeof(float));
+    p->v = cut(&cutter, rows * c->n_kv_heads * c->head_dim_v, sizeof(float));
+    p->attended = cut(&cutter, rows * c->n_heads * c->head_dim_v, sizeof(float));
+    p->hidden = cut(&cutter, rows * c->n_ff, sizeof(float));
+    p->rope_cos = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
+    p->rope_sin = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
+    f->logits = cut(&cutter, (size_t)f->options.max_logits * c->n_vocab, sizeof(float));
+    for (size_t i = 0; i < n_threads; i++)
+        f->workers[i] = (Worker){.pass = p, .scratch = cut(&cutter, p->worker_floats, sizeof(float))};
+    return cutter.used;
+}
+
+int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {
+    _cleanup_(forward_freep) Forward *f = calloc(1, sizeof(*f));
+    if (!f)
+        return error_set(e, -ENOMEM, "out of memory");
+    f->model = m;
+    f->options = *o;
+    f->pass.config = &m->config;
+    f->pass.kv = kv_layout(&m->config, o->kv_type);
+    f->pass.worker_floats = worker_floats(&m->config, o);
+
+    int r = kernels_select(&f->pass.kernels, e);
+    if (r < 0)
+        return r;
+    r = threads_new(o->n_threads, &f->pass.threads, e);
+    if (r < 0)
+        return r;
+    r = rope_table_new(&m->config, &m->weights.rope_freqs, &f->pass.rope);
+    if (r < 0)
+        return error_set(e, r, "out of memory");
+    f->workers = calloc(threads_count(f->pass.threads), sizeof(*f->workers));
+    if (!f->workers)
+        return error_set(e, -ENOMEM, "out of memory");
+
+    size_t bytes = cut_arena(f, NULL);
+    void *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (arena == MAP_FAILED)
+        return error_set(
+            e, -ENOMEM, "the working memory for steps of %u tokens, %zu MiB, does not fit", o->max_rows, bytes >> 20);
+    f->arena = arena;
+    f->arena_bytes = bytes;
+    cut_arena(f, f->arena);
+    *ret = TAKE_PTR(f);
+    return 0;
+}
+
+Forward *forward_free(Forward *f) {
+    if (!f)
+        return NULL;
+
+    f->pass.threads = threads_free(f->pass.threads);
+    rope_table_done(&f->pass.rope);
+    if (f->arena)
+        munmap(f->arena, f->arena_bytes);
+    free(f->workers);
+    free(f);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ the step */
+
+/* Looks up the embeddings and the rotations of all rows. */
+static void embed(Worker *w, const Forward *f) {
+    Pass *p = w->pass;
+    const Tensor *t = &f->model->weights.token_embd;
+    size_t begin, end;
+
+    while (threads_next(p->threads, p->n_rows, 4, &begin, &end))
+        for (size_t r = begin; r < end; r++) {
+            p->kernels->dequantize[t->type](t->data + *f->tokens[r] * t->row_bytes, p->x + r * t->ne[0], t->ne[0]);
+            rope_row(p, (uint32_t)r);
+        }
+    threads_barrier(p->threads);
+}
+
+/* After the last layer's attention only the rows whose logits somebody wants go on; they move to the front. */
+static void keep_logit_rows(Worker *w, const Forward *f) {
+    Pass *p = w->pass;
+    size_t begin, end;
+
+    while (threads_next(p->threads, 1, 1, &begin, &end)) {
+        size_t n_embd = p->config->n_embd, n_attended = (size_t)p->config->n_heads * p->config->head_dim_v;
+        for (uint32_t i = 0; i < f->n_logits; i++) {
+            size_t r = f->logit_rows[i];
+            memmove(p->x + i * n_embd, p->x + r * n_embd, n_embd * sizeof(float));
+            memmove(p->attended + i * n_attended, p->attended + r * n_attended, n_attended * sizeof(float));
+        }
+        p->n_rows = f->n_logits;
+    }
+    threads_barrier(p->threads);
+}
+
+static void logits(Worker *w, const Forward *f) {
+    const Linear job = {&f->model->weights.output, &f->model->weights.output_bias, f->logits, f->model->config.n_vocab};
+    linear(w, &job, 1, w->pass->normed);
+}
+
+static void forward(void *userdata, unsigned i) {
+    Forward *f = userdata;
+    Worker *w = &f->workers[i];
+    const Config *c = &f->model->config;
+    const Weights *weights = &f->model->weights;
+
+    embed(w, f);
+    for (uint32_t layer = 0; layer < c->n_layers; layer++) {
+        const LayerWeights *l = &weights->layers[layer];
+        bool last = layer == c->n_layers - 1;
+
+        norm(w, &l->attn_norm);
+        attention_gqa_project(w, l, layer);
+        if (last && f->n_logits == 0)
+            return;
+        attention_gqa_attend(w, layer);
+        if (last)
+            keep_logit_rows(w, f);
+        attention_gqa_output(w, l);
+
+        norm(w, &l->ffn_norm);
+        ffn_dense(w, l);
+    }
+    norm(w, &weights->output_norm);
+    logits(w, f);
+}
+
+/* Lists the rows of a step, the tasks of its attention and the rows that end in logits. */
+static void lay_out(Forward *f, const BatchRun *runs, size_t n_runs) {
+    Pass *p = &f->pass;
+    uint32_t task_rows = attention_gqa_task_rows(p->config);
+
+    p->n_rows = p->n_tasks = f->n_logits = 0;
+    for (const BatchRun *run = runs; run < runs + n_runs; run++)
+        for (uint32_t i = 0; i < run->n_tokens; i++) {
+            uint32_t row = p->n_rows++;
+            p->rows[row] = (PassRow){.pages = run->pages, .position = run->position + i};
+            f->tokens[row] = &run->tokens[i];
+            if (i % task_rows == 0)
+                p->tasks[p->n_tasks++] = (AttentionTask){.row = row};
+            p->tasks[p->n_tasks - 1].n_rows++;
+            if (run->n_tokens - i <= run->n_logits)
+                f->logit_rows[f->n_logits++] = row;
+        }
+}
+
+void forward_step(Forward *f, uint8_t *pool, const BatchRun *runs, size_t n_runs, float **ret_logits) {
+    f->pass.pool = pool;
+    lay_out(f, runs, n_runs);
+    threads_run(f->pass.threads, forward, f);
+    *ret_logits = f->logits;
+}

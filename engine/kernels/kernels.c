@@ -1,0 +1,66 @@
+/* Detects the CPU once and fills one table per tier, each on top of the one below. Adding a tier is one file and one
+ * line here. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "kernels.h"
+
+static const struct {
+    const char *name;
+    uint32_t needs;
+    void (*fill)(Kernels *k);
+} tiers[] = {
+    {"scalar", 0, kernels_fill_scalar},
+#if defined(__x86_64__)
+    {"avx2", CPU_AVX2, kernels_fill_avx2},
+#endif
+};
+
+static Kernels tables[ELEMENTSOF(tiers)];
+static bool usable[ELEMENTSOF(tiers)];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fill_tables(void) {
+    uint32_t features = cpu_features();
+    Kernels k = {};
+    for (size_t i = 0; i < ELEMENTSOF(tiers); i++) {
+        if ((features & tiers[i].needs) != tiers[i].needs)
+            continue;
+        tiers[i].fill(&k);
+        k.name = tiers[i].name;
+        tables[i] = k;
+        usable[i] = true;
+    }
+}
+
+size_t kernels_n_tiers(void) {
+    return ELEMENTSOF(tiers);
+}
+
+const char *kernels_tier_name(size_t i) {
+    return tiers[i].name;
+}
+
+const Kernels *kernels_tier(size_t i) {
+    pthread_once(&once, fill_tables);
+    return usable[i] ? &tables[i] : NULL;
+}
+
+int kernels_select(const Kernels **ret, Error *e) {
+    size_t n = ELEMENTSOF(tiers);
+    const char *max = getenv("INFERD_KERNELS_MAX");
+    if (max) {
+        for (n = 0; n < ELEMENTSOF(tiers) && strcmp(tiers[n].name, max) != 0; n++)
+            ;
+        if (n == ELEMENTSOF(tiers))
+            return error_set(e, -EINVAL, "INFERD_KERNELS_MAX=%s names no set of kernels of this build", max);
+        n++;
+    }
+    while (!kernels_tier(n - 1))
+        n--;
+    *ret = kernels_tier(n - 1);
+    return 0;
+}

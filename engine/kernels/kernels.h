@@ -1,0 +1,77 @@
+/* The operations that a forward pass is made of, one function pointer each. The table is filled from the plain scalar
+ * functions upward by every tier of instructions that the CPU has.
+ *
+ * The promise behind every slot: what comes out for one row depends on that row alone, never on the other rows of the
+ * call, on how the call was cut into ranges, or on the thread. So each output is summed in one fixed order, whatever
+ * the shape of the call; tiers may differ from each other in that order, the calls of one tier never.
+ *
+ * That is why the matrix products are our own and not OpenBLAS's: a BLAS picks its blocking, and with it the order of
+ * summation, by the shape, so that a prompt read in one chunk and in two, or a token decoded alone and in company,
+ * would differ in their last bits. tests/kernels compares the two for speed. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "macros.h"
+#include "quants.h"
+
+/* y[r][o] = sum over i < k of w[o][i] * x[r][i], for o < n_out and r < n_rows. */
+typedef struct Matmul {
+    const QuantTraits *traits; /* of the weights */
+    const uint8_t *w;          /* [n_out] rows of k elements, w_stride bytes apart; any alignment */
+    size_t w_stride;
+    const float *x; /* [n_rows], x_stride floats apart */
+    size_t x_stride;
+    float *y; /* [n_rows], y_stride floats apart */
+    size_t y_stride;
+    size_t n_out, n_rows, k; /* k: whole blocks */
+} Matmul;
+
+/* The values of one page under a set of attention weights, added to what the pages before gave. */
+typedef struct WeightedSum {
+    float *acc; /* [n_rows][width]: acc = acc * rescale[r] + sum over j < n of p[r][j] * v[j] */
+    size_t acc_stride;
+    const float *rescale; /* [n_rows] */
+    const float *p;       /* [n_rows][n] */
+    size_t p_stride;
+    const float *v; /* [n][width] */
+    size_t v_stride;
+    size_t n_rows, n, width;
+} WeightedSum;
+
+typedef struct Kernels {
+    const char *name;
+
+    /* Exact values of n elements, whole blocks: the same bits in every tier. NULL where the traits have none. */
+    void (*dequantize[TENSOR_TYPE_COUNT])(const void *blocks, float *out, size_t n);
+    void (*matmul[TENSOR_TYPE_COUNT])(const Matmul *m);
+
+    void (*to_half)(const float *x, uint16_t *out, size_t n); /* nearest, ties to even */
+    void (*add)(float *y, const float *x, size_t n);          /* y += x */
+    void (*scale)(float *y, float factor, size_t n);          /* y *= factor */
+    void (*silu_mul)(float *y, const float *x, size_t n);     /* y = y / (1 + exp(-y)) * x */
+    /* y = x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019); y may be x */
+    void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
+    /* Rotates the first n_dims of a head in place: x[i] = x[i] * cos[i] + x[partner of i] * sin[i], where sin carries
+     * the sign. Partners: i ^ 1, or i +- n_dims / 2. */
+    void (*rope_interleaved)(float *x, const float *cos, const float *sin, size_t n_dims);
+    void (*rope_halves)(float *x, const float *cos, const float *sin, size_t n_dims);
+    /* One step of a softmax over scores that come in blocks (Milakov and Gimelshein 2018): raises *max over this block,
+     * turns the scores into exp(score - *max), brings *sum up to date, and returns exp(old max - new max), by which
+     * whatever was weighted before must be multiplied. Start with *max = -INFINITY, *sum = 0. n >= 1. */
+    float (*softmax_block)(float *scores, size_t n, float *max, float *sum);
+    void (*weighted_sum)(const WeightedSum *s);
+} Kernels;
+
+/* The table for this CPU, cut off above the tier that the environment variable INFERD_KERNELS_MAX names (for tests and
+ * bug reports). -EINVAL if it names none. Any thread. */
+int kernels_select(const Kernels **ret, Error *e);
+/* Tier by tier, scalar first, for the tests: NULL if the CPU lacks it. */
+#define KERNELS_MAX_TIERS 8
+size_t kernels_n_tiers(void);
+const Kernels *kernels_tier(size_t i);
+const char *kernels_tier_name(size_t i);
+
+/* What a tier's file exports: overwrites the slots that it does better than the tier below. */
+void kernels_fill_scalar(Kernels *k);
+void kernels_fill_avx2(Kernels *k);

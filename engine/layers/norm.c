@@ -1,0 +1,11 @@
+#include "layers/pass.h"
+
+void norm(Worker *w, const Tensor *weight) {
+    Pass *p = w->pass;
+    size_t n = p->config->n_embd, begin, end;
+
+    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
+        for (size_t r = begin; r < end; r++)
+            p->kernels->rms_norm(p->normed + r * n, p->x + r * n, (const float *)weight->data, n, p->config->norm_eps);
+    threads_barrier(p->threads);
+}

@@ -1,0 +1,96 @@
+/* What the layers of one step share, and the layers themselves. Each function below runs on every worker at once and
+ * ends with a barrier: what it leaves in the Pass is complete when it returns. Rows of activations are floats, one
+ * after another, pass->n_rows of them. */
+#pragma once
+
+#include "forward.h"
+#include "kernels/kernels.h"
+#include "threads.h"
+
+/* One token of the step. */
+typedef struct PassRow {
+    const uint32_t *pages; /* borrowed from the BatchRun */
+    uint32_t position;
+} PassRow;
+
+/* Consecutive rows of one run that walk through the pages together, so that a page is unpacked once for all of them. */
+typedef struct AttentionTask {
+    uint32_t row;
+    uint32_t n_rows;
+} AttentionTask;
+
+typedef struct RopeTable {
+    double *frequency; /* owned, [n_dims / 2], radians per position */
+    float magnitude;   /* of the rotated vectors: YaRN's attention factor */
+} RopeTable;
+
+/* Shapes in the comments: n_rows is the first dimension everywhere. All arrays are owned by Forward. */
+typedef struct Pass {
+    const Config *config;
+    const Kernels *kernels;
+    Threads *threads;
+    RopeTable rope;
+    KvLayout kv;
+    uint8_t *pool; /* borrowed, the arena of pages */
+
+    PassRow *rows;
+    uint32_t n_rows;
+    AttentionTask *tasks;
+    uint32_t n_tasks;
+
+    float *x;                   /* [n_embd]: the residual stream */
+    float *normed;              /* [n_embd] */
+    float *q;                   /* [n_heads][head_dim_k] */
+    float *k;                   /* [n_kv_heads][head_dim_k] */
+    float *v;                   /* [n_kv_heads][head_dim_v] */
+    float *attended;            /* [n_heads][head_dim_v] */
+    float *hidden;              /* [n_ff] */
+    float *rope_cos, *rope_sin; /* [rope.n_dims], as kernels.h wants them */
+    size_t worker_floats;
+} Pass;
+
+typedef struct Worker {
+    Pass *pass;
+    float *scratch; /* [pass->worker_floats], this worker's own */
+} Worker;
+
+/* A product with a weight matrix and what becomes of it. */
+typedef struct Linear {
+    const Tensor *weight; /* [n_out][k] */
+    const Tensor *bias;   /* f32[n_out]; data NULL: none */
+    float *y;             /* [n_out] a row */
+    size_t y_stride;
+    bool accumulate; /* y += instead of y = */
+} Linear;
+
+/* Outputs [begin, end) of x[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
+void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, const float *x, uint32_t n_rows,
+    size_t begin, size_t end, float *y, size_t y_stride);
+/* Several products of the same x in one phase. */
+void linear(Worker *w, const Linear *jobs, size_t n_jobs, const float *x);
+/* Grain of threads_next() over n_out outputs for n_rows rows, and the outputs that worker scratch has room for. */
+size_t linear_grain(const Pass *p, size_t n_out);
+#define LINEAR_UNIT 16u
+
+/* normed = norm(x) * weight */
+void norm(Worker *w, const Tensor *weight);
+
+int rope_table_new(const Config *c, const Tensor *freqs, RopeTable *ret);
+void rope_table_done(RopeTable *t);
+/* The rotations of one row's position. One worker alone. */
+void rope_row(const Pass *p, uint32_t row);
+/* Rotates one head in place. */
+void rope_apply(const Pass *p, uint32_t row, float *head);
+
+/* Writes keys and values of all rows to their pages, then, with `attend`, leaves each row's attention over everything
+ * up to itself in `attended`. */
+void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer);
+void attention_gqa_attend(Worker *w, uint32_t layer);
+void attention_gqa_output(Worker *w, const LayerWeights *l);
+/* Floats of worker scratch that attention needs. */
+size_t attention_gqa_scratch(const Config *c);
+/* Query rows that one task takes. */
+uint32_t attention_gqa_task_rows(const Config *c);
+
+/* x += down(silu(gate(normed)) * up(normed)) */
+void ffn_dense(Worker *w, const LayerWeights *l);

@@ -1,0 +1,27 @@
+/* A fixed crew of threads for the ranges of one step. Everything runs on all of them at once ("single program, many
+ * threads"): a step is one threads_run(), inside which threads_barrier() separates its phases and threads_next() deals
+ * out the work of a phase. Between steps the crew spins briefly, then sleeps; an idle engine wakes nothing. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "macros.h"
+
+typedef struct Threads Threads;
+
+/* n threads including the caller of threads_run(); 0: one per physical core. */
+int threads_new(unsigned n, Threads **ret, Error *e);
+Threads *threads_free(Threads *t);
+DEFINE_CLEANUP(Threads *, threads_free)
+unsigned threads_count(const Threads *t);
+
+/* Calls fn(userdata, i) for i < threads_count(), the caller's own thread being 0; returns when all are done. One caller
+ * at a time. */
+void threads_run(Threads *t, void (*fn)(void *userdata, unsigned i), void *userdata);
+
+/* Inside fn: waits until all threads have come here; what each wrote before is then visible to all. */
+void threads_barrier(Threads *t);
+/* Inside fn: claims the next `grain` of the n items of this phase for this thread. False when all are taken. A phase
+ * ends at the next barrier; all its calls must agree on n and grain. */
+bool threads_next(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end);
