@@ -21,7 +21,7 @@ typedef struct AttentionTask {
 
 typedef struct RopeTable {
     double *frequency; /* owned, [n_dims / 2], radians per position */
-    float magnitude;   /* of the rotated vectors: YaRN's attention factor */
+    float magnitude;   /* cos and sin are multiplied by it: YaRN's attention factor */
 } RopeTable;
 
 /* Shapes in the comments: n_rows is the first dimension everywhere. All arrays are owned by Forward. */

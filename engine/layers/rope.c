@@ -44,7 +44,7 @@ int rope_table_new(const Config *c, const Tensor *freqs, RopeTable *ret) {
     }
     *ret = (RopeTable){
         .frequency = TAKE_PTR(frequency),
-        .magnitude = rope->attn_factor * (yarn ? 1 + 0.1f * logf(rope->factor) : 1),
+        .magnitude = rope->attn_factor,
     };
     return 0;
 }
