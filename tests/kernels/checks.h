@@ -1,0 +1,22 @@
+/* What the checks and the benchmark share: inputs. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+/* A small repeatable generator (xorshift64*). */
+uint64_t random_bits(void);
+float random_float(void); /* roughly normal, deviation 1 */
+void fill_floats(float *x, size_t n);
+/* Blocks of any bytes whose values are finite. */
+void fill_blocks(TensorType type, void *blocks, size_t n);
+
+/* Checks one tier against the scalar tier; the number of failures, each of which has been printed. */
+int check_dequantize(const Kernels *k, const Kernels *oracle);
+int check_matmul(const Kernels *k, const Kernels *oracle);
+int check_vectors(const Kernels *k, const Kernels *oracle);
+int check_attention(const Kernels *k, const Kernels *oracle);
+
+void bench(const Kernels *k);

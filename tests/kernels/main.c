@@ -1,0 +1,57 @@
+/* kernels [--bench] [TIER]: checks every slot of every tier that this CPU has (or of one) against the scalar oracle, or
+ * measures them. A line per tier, `N passed, N failed` last. */
+#include <stdio.h>
+#include <string.h>
+
+#include "checks.h"
+
+static int check(const Kernels *k, const Kernels *oracle) {
+    static const struct {
+        const char *name;
+        int (*run)(const Kernels *k, const Kernels *oracle);
+    } checks[] = {
+        {"dequantize", check_dequantize},
+        {"matmul", check_matmul},
+        {"vectors", check_vectors},
+        {"attention", check_attention},
+    };
+    int failed = 0;
+    for (size_t i = 0; i < ELEMENTSOF(checks); i++) {
+        int n = checks[i].run(k, oracle);
+        printf("%s %s: %s\n", k->name, checks[i].name, n == 0 ? "ok" : "FAILED");
+        failed += n != 0;
+    }
+    return failed;
+}
+
+int main(int argc, char **argv) {
+    bool benchmark = false;
+    const char *only = NULL;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--bench") == 0)
+            benchmark = true;
+        else
+            only = argv[i];
+
+    int passed = 0, failed = 0;
+    for (size_t i = 0; i < kernels_n_tiers(); i++) {
+        const char *name = kernels_tier_name(i);
+        const Kernels *k = kernels_tier(i);
+        if (only && strcmp(only, name) != 0)
+            continue;
+        if (!k) {
+            printf("%s: this CPU lacks it, skipped\n", name);
+            continue;
+        }
+        if (benchmark) {
+            bench(k);
+            continue;
+        }
+        int n = check(k, kernels_tier(0));
+        failed += n;
+        passed += 4 - n;
+    }
+    if (!benchmark)
+        printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0;
+}
