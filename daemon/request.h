@@ -5,25 +5,18 @@
  * dead. Neither is ever called from inside request_start() or request_cancel(). Everything runs on the loop thread. */
 #pragma once
 
+#include "conversation.h"
 #include "engine.h"
 #include "options.h"
 
 typedef struct Daemon Daemon;
 typedef struct Request Request;
 
-typedef struct Message {
-    char *role;    /* owned */
-    char *content; /* owned, NUL-terminated beyond content_size */
-    size_t content_size;
-} Message;
-
-typedef struct Conversation {
-    Message *messages; /* owned */
-    size_t n;
-} Conversation;
-int conversation_append(Conversation *c, const char *role, const char *content, size_t content_size, Error *e);
-int conversation_copy(Conversation *dst, const Conversation *src, Error *e);
-void conversation_done(Conversation *c);
+typedef enum RequestTransport {
+    REQUEST_TRANSPORT_DBUS,
+    REQUEST_TRANSPORT_HTTP,
+    N_REQUEST_TRANSPORTS,
+} RequestTransport;
 
 typedef struct RequestDelta {
     EngineTextKind kind;
@@ -37,6 +30,7 @@ typedef struct RequestResult {
     EngineFinish finish;
     Error error; /* when finish is ENGINE_FINISH_ERROR */
     EngineUsage usage;
+    const char *model; /* borrowed; name of the model that answered, NULL if none did */
 } RequestResult;
 
 typedef struct RequestSink {
@@ -45,25 +39,32 @@ typedef struct RequestSink {
 } RequestSink;
 
 typedef struct RequestSpec {
-    uint64_t owner;         /* see request_owner_of_uid() */
-    const Options *options; /* borrowed, copied */
-    const Conversation
-        *conversation;  /* borrowed, copied; NULL: a plain completion of `prompt`. options->system goes first. */
+    RequestTransport transport; /* for metrics and the journal */
+    uint64_t owner;             /* see request_owner_of_uid() */
+    const Options *options;     /* borrowed, copied */
+    /* borrowed, copied; NULL: a plain completion of `prompt`. options->system goes first. */
+    const Conversation *conversation;
     const char *prompt; /* plain text, control tokens not recognised; BOS added as the model wants it */
     size_t prompt_size;
     const Token *prompt_tokens; /* instead of prompt: ids as they are */
     size_t n_prompt_tokens;
+    bool prefill_only; /* read the prompt into the KV pool and finish: no text, no token */
 } RequestSpec;
 
 uint64_t request_owner_of_uid(uid_t uid);
 
-/* Fails at once on bad arguments, when the service is stopping, or when no model is installed; everything later comes
- * through finished(). Loads the model if it is installed but not loaded (idle unload). */
+/* Fails at once on bad arguments, when the service is stopping, when the owner has too many requests (-EDQUOT), or when
+ * no model is installed; everything later comes through finished(). Loads the model if it is installed but not loaded
+ * (idle unload). */
 int request_start(Daemon *d, const RequestSpec *spec, const RequestSink *sink, void *userdata, Request **ret, Error *e);
 /* The only door for stopping: client gone, name vanished, explicit Cancel, shutdown. code 0: cancelled by the client.
  */
 void request_cancel(Request *r, int code, const char *message);
-/* The client is gone: cancels, and the sink is never called again. */
+/* The client is gone: cancels, and the sink is never called again. Allowed inside delta(). */
 void request_abandon(Request *r);
 /* The client has taken `size` bytes of text: lets the engine go on (backpressure). */
 void request_consumed(Request *r, size_t size);
+
+uint64_t request_id(const Request *r); /* unique in this process; in the journal as REQUEST_ID */
+/* What every request of the process gets at shutdown. */
+void request_cancel_all(Daemon *d, int code, const char *message);

@@ -138,7 +138,8 @@ typedef struct EngineRequest {
     EnginePriority priority;
     const Token *prompt;
     size_t n_prompt;     /* at least 1 */
-    uint32_t max_tokens; /* ENGINE_UNLIMITED: until the context is full */
+    uint32_t max_tokens; /* ENGINE_UNLIMITED: until the context is full; 0: only read the prompt into the KV pool, then
+                          * ENGINE_FINISH_LENGTH */
     SamplerOptions sampler;
     const char *const *stop; /* text ends before the first of these; no part of one is ever delivered */
     size_t n_stop;

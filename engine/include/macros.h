@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/param.h> /* has a MIN and MAX of its own, which evaluate twice */
 #include <unistd.h>
 
 #define _cleanup_(f)   __attribute__((cleanup(f)))
@@ -13,6 +14,8 @@
 #define _unused_       __attribute__((unused))
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
+#undef MIN
+#undef MAX
 #define MIN(a, b)                                                                                                      \
     ({                                                                                                                 \
         typeof(a) _a = (a);                                                                                            \
@@ -56,7 +59,7 @@ static inline void closep(int *fd) {
  * argument, -EMSGSIZE longer than the context, -ENOENT no such thing, -EBADMSG damaged file, -EOPNOTSUPP known but
  * unsupported, -ENOMEM does not fit, -ENOSPC KV pool exhausted until the deadline, -EBUSY queue full, -ETIMEDOUT
  * deadline, -ECANCELED cancelled, -ENOTCONN no model loaded, -ESHUTDOWN stopping, -EACCES not allowed, -EIO model file
- * failed under us, -EPIPE a reader that did not read. */
+ * failed under us, -EPIPE a reader that did not read, -EDQUOT a limit of this owner. */
 typedef struct Error {
     int code;
     char message[500];

@@ -1,0 +1,332 @@
+/* See installed-models.h. Names come from clients, so they are matched against directory entries, never pasted into a
+ * path unchecked. Only regular files count: opening a FIFO would block the service. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "installed-models.h"
+#include "parse.h"
+
+#define SUFFIX    ".gguf"
+#define FILES_MAX 1024 /* more are not listed */
+
+typedef struct File {
+    char *name; /* owned */
+    char *path; /* owned */
+    bool embedded;
+    struct stat st;
+} File;
+
+typedef struct FileList {
+    File *files; /* owned */
+    size_t n, n_installed;
+} FileList;
+
+typedef struct CacheEntry CacheEntry;
+struct CacheEntry {
+    CacheEntry *next;
+    dev_t dev;
+    ino_t ino;
+    struct timespec mtime;
+    off_t size;
+    ModelInfo *info; /* owned; NULL: error */
+    Error error;
+    bool seen;
+};
+
+struct InstalledModels {
+    CacheEntry *entries; /* owned */
+};
+
+static CacheEntry *entry_free(CacheEntry *entry) {
+    model_info_free(entry->info);
+    free(entry);
+    return NULL;
+}
+
+int installed_models_new(InstalledModels **ret) {
+    InstalledModels *c = calloc(1, sizeof(InstalledModels));
+    if (!c)
+        return -ENOMEM;
+    *ret = c;
+    return 0;
+}
+
+InstalledModels *installed_models_unref(InstalledModels *c) {
+    while (c && c->entries) {
+        CacheEntry *entry = c->entries;
+        c->entries = entry->next;
+        entry_free(entry);
+    }
+    free(c);
+    return NULL;
+}
+
+static void file_list_done(FileList *l) {
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->files[i].name);
+        free(l->files[i].path);
+    }
+    free(l->files);
+    *l = (FileList){};
+}
+
+static bool listed(const FileList *l, const char *name) {
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The name a file goes by, NULL where it is none that could be listed. */
+static char *name_of(const char *file) {
+    size_t n = strlen(file);
+    if (file[0] == '.' || n <= strlen(SUFFIX) || strcmp(file + n - strlen(SUFFIX), SUFFIX) != 0)
+        return NULL;
+    n -= strlen(SUFFIX);
+    if (!parse_is_utf8(file, n))
+        return NULL;
+    return strndup(file, n);
+}
+
+static int add_file(FileList *l, const char *dir, const char *file, bool embedded) {
+    struct stat st;
+
+    if (l->n >= FILES_MAX)
+        return 0;
+    _cleanup_(freep) char *name = name_of(file);
+    if (!name || listed(l, name))
+        return 0;
+    _cleanup_(freep) char *path = NULL;
+    if (asprintf(&path, "%s/%s", dir, file) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+
+    File *files = reallocarray(l->files, l->n + 1, sizeof(File));
+    if (!files)
+        return -ENOMEM;
+    l->files = files;
+    l->files[l->n++] = (File){.name = TAKE_PTR(name), .path = TAKE_PTR(path), .embedded = embedded, .st = st};
+    if (!embedded)
+        l->n_installed++;
+    return 0;
+}
+
+static int add_dir(FileList *l, const char *dir) {
+    DIR *d = opendir(dir);
+    if (!d)
+        return 0; /* a folder that is not there holds no models */
+
+    int r = 0;
+    for (struct dirent *de; r >= 0 && (de = readdir(d));)
+        r = add_file(l, dir, de->d_name, false);
+    closedir(d);
+    return r;
+}
+
+static int add_embedded(FileList *l, const char *path) {
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    if (!slash)
+        return 0;
+    _cleanup_(freep) char *dir = strndup(path, slash - path);
+    if (!dir)
+        return -ENOMEM;
+    return add_file(l, dir, slash + 1, true);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const File *)a)->name, ((const File *)b)->name);
+}
+
+static int file_list_read(const Config *config, FileList *ret, Error *e) {
+    FileList l = {};
+
+    int r = 0;
+    for (char **dir = config->model_dirs; dir && *dir && r >= 0; dir++)
+        r = add_dir(&l, *dir);
+    if (r >= 0)
+        r = add_embedded(&l, config->embedded_model);
+    if (r < 0) {
+        file_list_done(&l);
+        return error_set(e, r, "Cannot list the installed models: %s.", strerror(-r));
+    }
+    if (l.n)
+        qsort(l.files, l.n, sizeof(File), by_name);
+    *ret = l;
+    return 0;
+}
+
+static CacheEntry *look_at(InstalledModels *c, const File *f) {
+    for (CacheEntry *entry = c->entries; entry; entry = entry->next)
+        if (entry->dev == f->st.st_dev && entry->ino == f->st.st_ino && entry->size == f->st.st_size &&
+            entry->mtime.tv_sec == f->st.st_mtim.tv_sec && entry->mtime.tv_nsec == f->st.st_mtim.tv_nsec)
+            return entry;
+
+    CacheEntry *entry = calloc(1, sizeof(CacheEntry));
+    if (!entry)
+        return NULL;
+    entry->dev = f->st.st_dev;
+    entry->ino = f->st.st_ino;
+    entry->size = f->st.st_size;
+    entry->mtime = f->st.st_mtim;
+    if (model_info_read(f->path, &entry->info, &entry->error) < 0)
+        entry->info = NULL;
+    entry->next = c->entries;
+    c->entries = entry;
+    return entry;
+}
+
+static void forget_unseen(InstalledModels *c) {
+    for (CacheEntry **p = &c->entries; *p;) {
+        CacheEntry *entry = *p;
+        if (!entry->seen) {
+            *p = entry->next;
+            entry_free(entry);
+            continue;
+        }
+        entry->seen = false;
+        p = &entry->next;
+    }
+}
+
+int installed_models_scan(InstalledModels *c, const Config *config, InstalledModel **ret, size_t *ret_n, Error *e) {
+    FileList l;
+
+    int r = file_list_read(config, &l, e);
+    if (r < 0)
+        return r;
+    InstalledModel *models = calloc(MAX(l.n, (size_t)1), sizeof(InstalledModel));
+    for (size_t i = 0; i < l.n && models; i++) {
+        CacheEntry *entry = look_at(c, &l.files[i]);
+        if (!entry) {
+            installed_models_free(models, i);
+            models = NULL;
+            break;
+        }
+        entry->seen = true;
+        models[i] = (InstalledModel){.name = TAKE_PTR(l.files[i].name),
+            .info = entry->info,
+            .error = entry->error,
+            .embedded = l.files[i].embedded};
+    }
+    size_t n = l.n;
+    file_list_done(&l);
+    if (!models)
+        return error_set(e, -ENOMEM, "Out of memory.");
+    forget_unseen(c);
+    *ret = models;
+    *ret_n = n;
+    return 0;
+}
+
+InstalledModel *installed_models_free(InstalledModel *models, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free(models[i].name);
+    free(models);
+    return NULL;
+}
+
+static int check_name(const char *name, Error *e) {
+    size_t n = strlen(name);
+
+    if (n == 0)
+        return error_set(e, -EINVAL, "The name of the model is empty.");
+    if (n > 255)
+        return error_set(e, -EINVAL, "The name of the model has %zu bytes; a file name has at most 255.", n);
+    if (!parse_is_utf8(name, n))
+        return error_set(e, -EINVAL, "The name of the model is not valid UTF-8.");
+    if (strchr(name, '/') || name[0] == '.')
+        return error_set(e, -EINVAL,
+            "\"%.100s\" is not the name of an installed model: a name has no \"/\" and does not begin with \".\". "
+            "Models are installed by putting their file into a model folder.",
+            name);
+    return 0;
+}
+
+/* A name may carry the suffix: shells complete file names. */
+static bool matches(const char *file_name, const char *name) {
+    size_t n = strlen(file_name);
+    return strncmp(name, file_name, n) == 0 && (name[n] == '\0' || strcmp(name + n, SUFFIX) == 0);
+}
+
+int installed_models_find(const Config *config, const char *name, char **ret_path, Error *e) {
+    FileList l;
+
+    int r = check_name(name, e);
+    if (r < 0)
+        return r;
+    r = file_list_read(config, &l, e);
+    if (r < 0)
+        return r;
+    char *path = NULL;
+    for (size_t i = 0; i < l.n && !path; i++)
+        if (matches(l.files[i].name, name))
+            path = TAKE_PTR(l.files[i].path);
+    file_list_done(&l);
+    if (!path)
+        return error_set(e, -ENOENT, "No model \"%.100s\" is installed. Put %.100s.gguf into %s.", name, name,
+            config->model_dirs && config->model_dirs[0] ? config->model_dirs[0] : "a model folder");
+    *ret_path = path;
+    return 0;
+}
+
+static int named_by_path(const char *path, char **ret_name, char **ret_path, Error *e) {
+    const char *base = strrchr(path, '/') + 1;
+    size_t n = strlen(base);
+
+    if (n > strlen(SUFFIX) && strcmp(base + n - strlen(SUFFIX), SUFFIX) == 0)
+        n -= strlen(SUFFIX);
+    char *name = strndup(base, n);
+    char *copy = strdup(path);
+    if (!name || !copy) {
+        free(name);
+        free(copy);
+        return error_set(e, -ENOMEM, "Out of memory.");
+    }
+    *ret_name = name;
+    *ret_path = copy;
+    return 0;
+}
+
+static int only_installed(const Config *config, char **ret_name, char **ret_path, Error *e) {
+    FileList l;
+
+    int r = file_list_read(config, &l, e);
+    if (r < 0)
+        return r;
+    const char *dir = config->model_dirs && config->model_dirs[0] ? config->model_dirs[0] : "the model folder";
+    size_t pick = l.n;
+    for (size_t i = 0; i < l.n; i++)
+        if (l.files[i].embedded != (l.n_installed == 1))
+            pick = i;
+    if (pick < l.n) {
+        *ret_name = TAKE_PTR(l.files[pick].name);
+        *ret_path = TAKE_PTR(l.files[pick].path);
+        r = 0;
+    } else if (l.n_installed == 0)
+        r = error_set(e, -ENOTCONN, "No model is installed. Put a GGUF file into %s.", dir);
+    else
+        r = error_set(e, -ENOTCONN,
+            "%zu models are installed in %s and none is chosen. Load one, or set Model= in inferd.conf.", l.n_installed,
+            dir);
+    file_list_done(&l);
+    return r;
+}
+
+int installed_models_default(const Config *config, char **ret_name, char **ret_path, Error *e) {
+    if (!config->model)
+        return only_installed(config, ret_name, ret_path, e);
+    if (config->model[0] == '/')
+        return named_by_path(config->model, ret_name, ret_path, e);
+
+    _cleanup_(freep) char *path = NULL;
+    int r = installed_models_find(config, config->model, &path, e);
+    if (r < 0)
+        return r;
+    return named_by_path(path, ret_name, ret_path, e);
+}

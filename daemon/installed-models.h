@@ -1,0 +1,30 @@
+/* The model files an administrator has put into the model folders, and the built-in one. Metadata is read on first
+ * sight of a file and kept until the file's identity (device, inode, time, size) changes. */
+#pragma once
+
+#include "config.h"
+#include "engine.h"
+
+typedef struct InstalledModel {
+    char *name;            /* file name without .gguf, unique, no '/' */
+    const ModelInfo *info; /* borrowed, valid until the next scan; NULL: unreadable, see error */
+    Error error;
+    bool loaded;
+    bool embedded; /* the small built-in model */
+} InstalledModel;
+
+typedef struct InstalledModels InstalledModels; /* the cache */
+
+int installed_models_new(InstalledModels **ret);
+InstalledModels *installed_models_unref(InstalledModels *c);
+
+/* Sorted by name. A file that cannot be read is listed with its reason, not left out. */
+int installed_models_scan(InstalledModels *c, const Config *config, InstalledModel **ret, size_t *ret_n, Error *e);
+InstalledModel *installed_models_free(InstalledModel *models, size_t n);
+
+/* Turns a name that a client sent into a path. -EINVAL for anything that could leave the model folders, -ENOENT names
+ * the folders. */
+int installed_models_find(const Config *config, const char *name, char **ret_path, Error *e);
+/* The model to load when nobody has chosen: the configured one, the only installed one, else the built-in one.
+ * -ENOTCONN says what to do when there is none. */
+int installed_models_default(const Config *config, char **ret_name, char **ret_path, Error *e);
