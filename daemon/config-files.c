@@ -65,6 +65,7 @@ int config_new(bool user, Config **ret, Error *e) {
     c->max_sessions_per_owner = 64;
     c->max_requests_per_owner = 64;
     c->log_level = LOG_INFO;
+    c->http_connections = 4096;
     c->http_idle_usec = 60 * UINT64_C(1000000);
     c->http_body_bytes = 16 * 1024 * 1024;
     c->ping_usec = 5 * UINT64_C(1000000);

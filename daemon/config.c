@@ -60,6 +60,7 @@ static const KeyRow key_rows[] = {
     {"Service", "MaxRequestsPerUser", KEY_UINT32, AT(max_requests_per_owner), 1, 100000},
     {"Service", "LogLevel", KEY_LOG_LEVEL, AT(log_level), 0, 0},
     {"Socket", "Path", KEY_STRING, AT(socket_path), 0, 0},
+    {"Socket", "MaxConnections", KEY_UINT32, AT(http_connections), 1, 65536},
     {"Socket", "IdleTimeout", KEY_TIME, AT(http_idle_usec), SEC, YEAR},
     {"Socket", "MaxBody", KEY_SIZE, AT(http_body_bytes), 1024, 1024 * MIB},
     {"Socket", "PingInterval", KEY_TIME, AT(ping_usec), SEC / 10, 3600 * SEC},

@@ -24,6 +24,7 @@ typedef struct Config {
     uint32_t log_level; /* syslog priority */
     /* [Socket] */
     char *socket_path;        /* owned; used when systemd passed no socket; NULL: none */
+    uint32_t http_connections; /* at once, of all users; in the system's service half of them for one user */
     uint64_t http_idle_usec;  /* a connection that sends nothing */
     uint64_t http_body_bytes; /* longest request body */
     uint64_t ping_usec;       /* keep-alive comments while a stream is silent */

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon.h"
+#include "http-server.h"
 #include "log.h"
 #include "metrics.h"
 #include "model-host.h"
@@ -100,6 +101,7 @@ static void end_stop(Lifecycle *l) {
     Daemon *d = l->d;
 
     l->ending = true;
+    d->http = http_server_free(d->http);
     d->host = model_host_free(d->host);
     for (size_t i = 0; i < ELEMENTSOF(l->signals); i++)
         uv_close((uv_handle_t *)&l->signals[i], NULL);
@@ -129,6 +131,8 @@ static void begin_stop(Lifecycle *l, const char *why) {
         return;
     }
     d->stopping = true;
+    if (d->http)
+        http_server_stop(d->http);
     sd_notify(0, "STOPPING=1\nSTATUS=Stopping.");
     log_info("Stopping: %s.", why);
     uv_timer_stop(&l->idle);
@@ -254,6 +258,9 @@ static int start_parts(Daemon *d, const DaemonArguments *a, Error *e) {
     if (r < 0)
         return r;
     model_host_on_change(d->host, on_host_changed, d);
+    r = http_server_new(d, &d->http, e);
+    if (r < 0)
+        return r;
     daemon_bus_settled(d);
     return 0;
 }

@@ -269,6 +269,8 @@ static void submit(Request *r, const Prompt *prompt) {
     r->state = REQUEST_RUNNING;
     free(r->model);
     r->model = strdup(model_host_model_name(r->d->host));
+    if (r->sink.accepted && !r->abandoned)
+        r->sink.accepted(r, r->userdata);
 }
 
 /* ---------------------------------------------------------------------------------------------- preparing */

@@ -36,6 +36,8 @@ typedef struct RequestResult {
 typedef struct RequestSink {
     void (*delta)(Request *r, const RequestDelta *delta, void *userdata);
     void (*finished)(Request *r, const RequestResult *result, void *userdata);
+    /* the engine has it: what could be refused was not; may be NULL */
+    void (*accepted)(Request *r, void *userdata);
 } RequestSink;
 
 typedef struct RequestSpec {
