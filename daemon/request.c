@@ -287,7 +287,7 @@ static int format_conversation(Preparation *p) {
         const Message *m = &p->conversation.messages[i];
         messages[first + i] = (ChatMessage){.role = m->role, .content = m->content, .content_size = m->content_size};
     }
-    return model_format_chat(p->model, messages, first + n, &p->prompt, &p->error);
+    return model_format_chat(p->model, messages, first + n, NULL, &p->prompt, &p->error);
 }
 
 static void prepare_on_thread(uv_work_t *work) {

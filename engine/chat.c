@@ -1,218 +1,190 @@
-/* See chat.h. Each format is a function from one message to spans; everything around it is shared. */
+/* A conversation as the model was trained to read it: the file's own template is executed (template/), its text becomes
+ * tokens, and what came from the request stays text there, whatever it looks like. A model without a template is a base
+ * model: it goes on where the text ends. */
 #include <errno.h>
+#include <jansson.h>
 #include <string.h>
+#include <time.h>
 
-#include "chat.h"
 #include "model.h"
+#include "template/json-load.h"
 
-/* ---- a growing list of spans */
+typedef struct Conversation {
+    const Model *model;
+    const ChatMessage *messages;
+    size_t n_messages;
+    const ChatOptions *options;
+    json_t **fields;   /* [n_messages], parsed; NULL where a message has none */
+    json_t *tools;     /* NULL: none */
+    json_t *variables; /* NULL: none */
+} Conversation;
 
-static int add(ChatSpans *s, const char *text, size_t size, bool trusted) {
-    if (size == 0)
+/* ---- checking what the request brings */
+
+static int load_json(const char *text, bool array, const char *what, json_t **ret, Error *e) {
+    json_error_t error;
+    json_t *json;
+
+    if (!text)
         return 0;
-    if ((s->n & (s->n - 1)) == 0) { /* at every power of two: double */
-        TextSpan *p = reallocarray(s->items, s->n ? 2 * s->n : 1, sizeof(TextSpan));
-        if (!p)
-            return -ENOMEM;
-        s->items = p;
+    json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (!json)
+        return error_set(e, -EINVAL, "%s: not valid JSON: %s", what, error.text);
+    if (array ? !json_is_array(json) : !json_is_object(json)) {
+        json_decref(json);
+        return error_set(e, -EINVAL, "%s: must be a JSON %s", what, array ? "array" : "object");
     }
-    s->items[s->n++] = (TextSpan){.text = text, .size = size, .trusted = trusted};
+    *ret = json;
     return 0;
 }
 
-static int add_marker(ChatSpans *s, const char *marker) {
-    return add(s, marker, strlen(marker), true);
-}
-
-static int add_content(ChatSpans *s, const ChatMessage *m) {
-    return add(s, m->content, m->content_size, false);
-}
-
-void chat_spans_done(ChatSpans *s) {
-    free(s->items);
-    *s = (ChatSpans){};
-}
-
-/* ---- which format */
-
-int chat_format_detect(const char *chat_template, ChatFormat *ret, Error *e) {
-    static const struct {
-        const char *marker;
-        ChatFormat format;
-    } markers[] = {
-        {"<｜User｜>", CHAT_DEEPSEEK_R1},
-        {"<|im_start|>", CHAT_CHATML},
-        {"<|start_header_id|>", CHAT_LLAMA3},
-    };
-
-    if (!chat_template || !*chat_template) {
-        *ret = CHAT_PLAIN;
-        return 0;
-    }
-    for (size_t i = 0; i < ELEMENTSOF(markers); i++)
-        if (strstr(chat_template, markers[i].marker)) {
-            *ret = markers[i].format;
-            return 0;
-        }
-    return error_set(e, -EOPNOTSUPP,
-        "the model's chat template is of an unknown format (known: DeepSeek-R1, ChatML, Llama 3); use a plain "
-        "completion instead");
-}
-
-bool chat_opens_reasoning(const char *chat_template) {
-    static const char *const openings[] = {"<｜Assistant｜><think>", "<|im_start|>assistant\\n<think>\\n"};
-
-    for (size_t i = 0; chat_template && i < ELEMENTSOF(openings); i++) {
-        const char *p = strstr(chat_template, openings[i]);
-        /* A template that can also switch reasoning off closes the tag again in the same string. */
-        if (p && strncmp(p + strlen(openings[i]), "\\n</think>", 10) != 0 &&
-            strncmp(p + strlen(openings[i]), "</think>", 8) != 0)
-            return true;
-    }
-    return false;
-}
-
-/* ---- one message in each format */
-
-static bool is_role(const ChatMessage *m, const char *role) {
-    return strcmp(m->role, role) == 0;
-}
-
-static int check_role(const ChatMessage *m, Error *e) {
+static int check_message(const ChatMessage *m, Error *e) {
     static const char *const roles[] = {"system", "user", "assistant", "tool"};
 
     for (size_t i = 0; i < ELEMENTSOF(roles); i++)
-        if (is_role(m, roles[i]))
+        if (strcmp(m->role, roles[i]) == 0)
             return 0;
     return error_set(e, -EINVAL, "unknown role \"%.40s\" (system, user, assistant or tool)", m->role);
 }
 
-/* The R1 format forgets what the model thought in earlier turns. */
-static ChatMessage without_reasoning(const ChatMessage *m) {
-    static const char tag[] = "</think>";
-    ChatMessage out = *m;
-
-    for (;;) {
-        const char *end = memmem(out.content, out.content_size, tag, sizeof(tag) - 1);
-        if (!end)
-            return out;
-        end += sizeof(tag) - 1;
-        out.content_size -= (size_t)(end - out.content);
-        out.content = end;
-    }
+static void conversation_done(Conversation *c) {
+    for (size_t i = 0; c->fields && i < c->n_messages; i++)
+        json_decref(c->fields[i]);
+    free(c->fields);
+    json_decref(c->tools);
+    json_decref(c->variables);
 }
 
-static int render_deepseek(ChatSpans *s, const ChatMessage *m, Error *e) {
-    int r;
-
-    if (is_role(m, "tool"))
-        return error_set(e, -EOPNOTSUPP, "the model's chat format has no tool messages");
-    if (is_role(m, "system"))
-        return add_content(s, m);
-    if (is_role(m, "user")) {
-        r = add_marker(s, "<｜User｜>");
-        return r < 0 ? r : add_content(s, m);
-    }
-
-    ChatMessage answer = without_reasoning(m);
-    r = add_marker(s, "<｜Assistant｜>");
-    if (r >= 0)
-        r = add_content(s, &answer);
-    return r < 0 ? r : add_marker(s, "<｜end▁of▁sentence｜>");
-}
-
-static int render_framed(
-    ChatSpans *s, const ChatMessage *m, const char *open, const char *head_end, const char *close) {
-    int r = add_marker(s, open);
-    if (r >= 0)
-        r = add(s, m->role, strlen(m->role), true); /* one of the four words that check_role() knows */
-    if (r >= 0)
-        r = add_marker(s, head_end);
-    if (r >= 0)
-        r = add_content(s, m);
-    return r < 0 ? r : add_marker(s, close);
-}
-
-static int render_message(ChatFormat format, ChatSpans *s, const ChatMessage *m, Error *e) {
-    switch (format) {
-    case CHAT_DEEPSEEK_R1: return render_deepseek(s, m, e);
-    case CHAT_CHATML: return render_framed(s, m, "<|im_start|>", "\n", "<|im_end|>\n");
-    case CHAT_LLAMA3: return render_framed(s, m, "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>");
-    case CHAT_PLAIN: break;
-    }
-    return add_content(s, m);
-}
-
-static const char *generation_prompt(ChatFormat format) {
-    switch (format) {
-    case CHAT_DEEPSEEK_R1: return "<｜Assistant｜>";
-    case CHAT_CHATML: return "<|im_start|>assistant\n";
-    case CHAT_LLAMA3: return "<|start_header_id|>assistant<|end_header_id|>\n\n";
-    case CHAT_PLAIN: break;
-    }
-    return "";
-}
-
-int chat_render(ChatFormat format, const ChatMessage *messages, size_t n_messages, const char *bos, bool open_reasoning,
-    ChatSpans *ret, Error *e) {
-    ChatSpans s = {};
-    int r = bos ? add_marker(&s, bos) : 0;
-
-    if (n_messages == 0)
-        r = error_set(e, -EINVAL, "a conversation needs at least one message");
-    for (size_t i = 0; r >= 0 && i < n_messages; i++) {
-        r = check_role(&messages[i], e);
-        if (r >= 0 && format == CHAT_PLAIN && i > 0)
-            r = add_marker(&s, "\n");
+static int conversation_load(Conversation *c, Error *e) {
+    if (c->n_messages == 0)
+        return error_set(e, -EINVAL, "a conversation needs at least one message");
+    c->fields = calloc(c->n_messages, sizeof(*c->fields));
+    if (!c->fields)
+        return error_set(e, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->n_messages; i++) {
+        int r = check_message(&c->messages[i], e);
         if (r >= 0)
-            r = render_message(format, &s, &messages[i], e);
+            r = load_json(c->messages[i].fields, false, "fields of a message", &c->fields[i], e);
+        if (r < 0)
+            return r;
     }
-    if (r >= 0)
-        r = add_marker(&s, generation_prompt(format));
-    if (r >= 0 && open_reasoning)
-        r = add_marker(&s, "<think>\n");
-    if (r < 0) {
-        if (r == -ENOMEM)
-            error_set(e, r, "out of memory");
-        chat_spans_done(&s);
-        return r;
-    }
+    if (!c->options)
+        return 0;
+    int r = load_json(c->options->tools, true, "tools", &c->tools, e);
+    return r < 0 ? r : load_json(c->options->variables, false, "template variables", &c->variables, e);
+}
 
-    *ret = s;
-    return 0;
+/* ---- the template's variables */
+
+static Value special_text(Run *run, const Model *m, Token token) {
+    size_t size = 0;
+    const char *text = token == TOKEN_NONE ? "" : tokenizer_piece(m->tokenizer, token, true, &size);
+    return value_string(run, text, size, true);
+}
+
+static Value message_value(Run *run, const ChatMessage *m, const json_t *fields) {
+    Dict *d = dict_new(run);
+    const char *key;
+    json_t *value;
+
+    dict_set_text(run, d, "role", value_string(run, m->role, strlen(m->role), false));
+    dict_set_text(run, d, "content", m->content ? value_string(run, m->content, m->content_size, false) : VALUE_NONE);
+    json_object_foreach((json_t *)fields, key, value) {
+        dict_set(run, d, value_string(run, key, strlen(key), false), value_from_json(run, value, false));
+    }
+    return value_dict(d);
+}
+
+static void define_variables(Run *run, Dict *variables, void *userdata) {
+    const Conversation *c = userdata;
+    const char *key;
+    json_t *value;
+
+    List *messages = list_new(run, LIST_LIST);
+    for (size_t i = 0; i < c->n_messages; i++)
+        list_append(run, messages, message_value(run, &c->messages[i], c->fields[i]));
+    json_object_foreach(c->variables, key, value) {
+        dict_set(run, variables, value_string(run, key, strlen(key), false), value_from_json(run, value, false));
+    }
+    dict_set_text(run, variables, "messages", value_list(messages));
+    dict_set_text(run, variables, "tools", c->tools ? value_from_json(run, c->tools, false) : VALUE_NONE);
+    dict_set_text(run, variables, "documents", VALUE_NONE);
+    dict_set_text(run, variables, "add_generation_prompt", value_bool(true));
+    dict_set_text(run, variables, "bos_token", special_text(run, c->model, tokenizer_bos(c->model->tokenizer)));
+    dict_set_text(run, variables, "eos_token", special_text(run, c->model, tokenizer_eos(c->model->tokenizer)));
+}
+
+/* ---- from text to tokens */
+
+/* Whether the assistant's turn begins inside a thought that the template has opened. */
+static bool ends_in_open_reasoning(const TemplateText *t) {
+    static const char tag[] = "<think>";
+    size_t n = t->size;
+
+    while (n > 0 && strchr(" \n", t->text[n - 1]))
+        n--;
+    bool trusted = t->n_spans > 0 && t->spans[t->n_spans - 1].trusted;
+    return trusted && n >= sizeof(tag) - 1 && memcmp(t->text + n - (sizeof(tag) - 1), tag, sizeof(tag) - 1) == 0;
+}
+
+/* Most templates write BOS themselves; it must not stand there twice. */
+static bool begins_with_bos(const Model *m, const TemplateText *t) {
+    Token bos = tokenizer_bos(m->tokenizer);
+    size_t size;
+    const char *text = bos == TOKEN_NONE ? NULL : tokenizer_piece(m->tokenizer, bos, true, &size);
+    return text && size > 0 && t->size >= size && t->spans[0].trusted && memcmp(t->text, text, size) == 0;
+}
+
+static int format_by_template(Conversation *c, Prompt *ret, Error *e) {
+    time_t now = time(NULL);
+    struct tm local;
+    TemplateText text = {};
+    Prompt p = {};
+
+    localtime_r(&now, &local);
+    int r = template_render(c->model->chat_template, define_variables, c, &local, &text, e);
+    if (r < 0)
+        return r;
+    p.reasoning_open = ends_in_open_reasoning(&text);
+    r = tokenizer_encode(
+        c->model->tokenizer, text.spans, text.n_spans, !begins_with_bos(c->model, &text), &p.tokens, e);
+    template_text_done(&text);
+    if (r >= 0)
+        *ret = p;
+    return r;
+}
+
+static int format_plain(const Conversation *c, Prompt *ret, Error *e) {
+    TextSpan *spans = calloc(2 * c->n_messages, sizeof(TextSpan));
+    Prompt p = {};
+    size_t n = 0;
+
+    if (!spans)
+        return error_set(e, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->n_messages; i++) {
+        if (i > 0)
+            spans[n++] = (TextSpan){.text = "\n", .size = 1, .trusted = true};
+        if (c->messages[i].content)
+            spans[n++] = (TextSpan){.text = c->messages[i].content, .size = c->messages[i].content_size};
+    }
+    int r = tokenizer_encode(c->model->tokenizer, spans, n, true, &p.tokens, e);
+    free(spans);
+    if (r >= 0)
+        *ret = p;
+    return r;
 }
 
 /* ---- the public face */
 
-int model_format_chat(const Model *m, const ChatMessage *messages, size_t n_messages, Prompt *ret, Error *e) {
-    ChatFormat format;
-    int r = chat_format_detect(m->chat_template, &format, e);
-    if (r < 0)
-        return r;
+int model_format_chat(
+    const Model *m, const ChatMessage *messages, size_t n_messages, const ChatOptions *options, Prompt *ret, Error *e) {
+    Conversation c = {.model = m, .messages = messages, .n_messages = n_messages, .options = options};
 
-    /* The formats begin with BOS where the model has one in use; ChatML models do not. A base model gets what its file
-     * asks for. */
-    bool add_special = format == CHAT_PLAIN;
-    Token bos = tokenizer_bos(m->tokenizer);
-    const char *bos_text = NULL;
-    size_t bos_size;
-    if (!add_special && format != CHAT_CHATML && bos != TOKEN_NONE)
-        bos_text = tokenizer_piece(m->tokenizer, bos, true, &bos_size);
-
-    bool open_reasoning = chat_opens_reasoning(m->chat_template);
-    ChatSpans spans = {};
-    r = chat_render(format, messages, n_messages, bos_text, open_reasoning, &spans, e);
-    if (r < 0)
-        return r;
-
-    Prompt p = {.reasoning_open = open_reasoning};
-    r = tokenizer_encode(m->tokenizer, spans.items, spans.n, add_special, &p.tokens, e);
-    chat_spans_done(&spans);
-    if (r < 0)
-        return r;
-
-    *ret = p;
-    return 0;
+    int r = conversation_load(&c, e);
+    if (r >= 0)
+        r = m->chat_template ? format_by_template(&c, ret, e) : format_plain(&c, ret, e);
+    conversation_done(&c);
+    return r;
 }
 
 void prompt_done(Prompt *p) {

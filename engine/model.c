@@ -12,10 +12,7 @@ static int read_chat_template(Model *m, Error *e) {
     int r = gguf_get_string(m->gguf, "tokenizer.chat_template", &s, e);
     if (r <= 0)
         return r;
-    if (memchr(s.data, '\0', s.size))
-        return error_set(e, -EBADMSG, "key tokenizer.chat_template: has a NUL character");
-    m->chat_template = strndup(s.data, s.size);
-    return m->chat_template ? 0 : error_set(e, -ENOMEM, "out of memory");
+    return s.size > 0 ? template_parse(s.data, s.size, &m->chat_template, e) : 0;
 }
 
 /* Frequencies are divided by these. */
@@ -100,7 +97,7 @@ Model *model_ref(Model *m) {
 Model *model_unref(Model *m) {
     if (!m || __atomic_sub_fetch(&m->n_ref, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
-    free(m->chat_template);
+    template_free(m->chat_template);
     free(m->weights.layers);
     model_info_free(m->info);
     gguf_free(m->gguf);

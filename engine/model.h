@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "gguf.h"
 #include "kernels/quants.h"
+#include "template/template.h"
 #include "tokenizer/tokenizer.h"
 
 /* A bound matrix or vector: ne[1] rows of ne[0] elements. data == NULL: this model has none. A row range of a fused
@@ -84,7 +85,7 @@ struct Model {
     Config config;
     Weights weights;
     Tokenizer *tokenizer; /* owned */
-    char *chat_template;  /* owned, NUL-terminated; NULL if the file has none */
+    Template *chat_template; /* owned; NULL if the file has none */
 };
 
 /* The model in a parsed file, without the mapping that a model_load() adds (a test may have the file in memory).

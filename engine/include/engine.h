@@ -76,10 +76,17 @@ int model_detokenize(
     const Model *m, const Token *tokens, size_t n, bool special, char **ret, size_t *ret_size, Error *e);
 
 typedef struct ChatMessage {
-    const char *role; /* "system", "user", "assistant", "tool"; anything else is -EINVAL */
-    const char *content;
+    const char *role;    /* "system", "user", "assistant", "tool"; anything else is -EINVAL */
+    const char *content; /* NULL: none, as in a message that only calls tools */
     size_t content_size;
+    const char
+        *fields; /* further members of the message as a JSON object (tool_calls, tool_call_id, name, ...), or NULL */
 } ChatMessage;
+
+typedef struct ChatOptions {
+    const char *tools;     /* JSON array as OpenAI's API has it, or NULL */
+    const char *variables; /* JSON object: variables that the model's template reads (enable_thinking, ...), or NULL */
+} ChatOptions;
 
 typedef struct Prompt {
     TokenArray tokens;
@@ -87,9 +94,10 @@ typedef struct Prompt {
 } Prompt;
 void prompt_done(Prompt *p);
 
-/* Formats a conversation the way the model's own chat template does, ready for the assistant's turn, and tokenizes it.
- */
-int model_format_chat(const Model *m, const ChatMessage *messages, size_t n_messages, Prompt *ret, Error *e);
+/* Formats a conversation by the model's own chat template, ready for the assistant's turn, and tokenizes it. -EINVAL
+ * with the template's own words when it refuses the conversation. options may be NULL. */
+int model_format_chat(
+    const Model *m, const ChatMessage *messages, size_t n_messages, const ChatOptions *options, Prompt *ret, Error *e);
 
 /* ------------------------------------------------------------------------------------------------ requests */
 
