@@ -168,7 +168,10 @@ static bool served_before(const Sequence *a, const Sequence *b) {
     if (a->priority != b->priority)
         return a->priority < b->priority;
     uint64_t x = a->share->served[a->priority], y = b->share->served[b->priority];
-    return x != y ? x < y : a->id < b->id;
+    if (x != y)
+        return x < y;
+    uint32_t m = a->share->n_running[a->priority], n = b->share->n_running[b->priority];
+    return m != n ? m < n : a->id < b->id;
 }
 
 static void sort(Sequence **list, uint32_t n, bool (*before)(const Sequence *, const Sequence *)) {
@@ -339,11 +342,27 @@ static void divide(Sequence **list, uint32_t n, uint32_t budget) {
     }
 }
 
-/* A chunk that is not the last ends with a page, where what others have computed meanwhile can be taken over. */
-static uint32_t align_chunk(const Sequence *q) {
-    uint32_t end = q->n_computed + q->n_planned;
-    uint32_t aligned = end - end % KV_PAGE_TOKENS;
-    return end < q->n_tokens && aligned > q->n_computed ? aligned - q->n_computed : q->n_planned;
+/* Whether a is about to compute a page that b can take over when it is full. */
+static bool leads(const Sequence *a, const Sequence *b) {
+    uint32_t i = a->n_computed / KV_PAGE_TOKENS, end = (i + 1) * KV_PAGE_TOKENS;
+    return a->owner == b->owner && i == b->n_computed / KV_PAGE_TOKENS && a->n_tokens >= end && b->n_tokens > end &&
+           (i == 0 || a->pages[i - 1] == b->pages[i - 1]) &&
+           memcmp(a->tokens + end - KV_PAGE_TOKENS, b->tokens + end - KV_PAGE_TOKENS,
+               KV_PAGE_TOKENS * sizeof(*a->tokens)) == 0;
+}
+
+/* Requests with a common beginning that come together compute it once: leaves only the first of those whose next page
+ * is the same, the others wait for that page. */
+static uint32_t leave_out_followers(Sequence **list, uint32_t n) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t j = 0;
+        while (j < kept && !leads(list[j], list[i]))
+            j++;
+        if (j == kept)
+            list[kept++] = list[i];
+    }
+    return kept;
 }
 
 static void plan_prompts(Scheduler *s, uint32_t budget, uint64_t now) {
@@ -351,13 +370,13 @@ static void plan_prompts(Scheduler *s, uint32_t budget, uint64_t now) {
     sort(s->order, n, served_before);
     for (uint32_t i = 0; i < n; i++)
         sequence_adopt(s->order[i], s->pool, s->index);
+    n = leave_out_followers(s->order, n);
     divide(s->order, n, budget);
 
     for (uint32_t i = 0; i < n; i++) {
         Sequence *q = s->order[i];
         if (!q->running || q->n_planned == 0)
             continue;
-        q->n_planned = align_chunk(q);
         if (sequence_reserve(q, s->pool, q->n_computed + q->n_planned) == 0)
             continue;
         if (q->n_pages * KV_PAGE_TOKENS == q->n_computed && !make_room(s, q, q->n_computed + 1, now)) {

@@ -42,18 +42,18 @@ bool sequence_is_decoding(const Sequence *s) {
 }
 
 void sequence_adopt(Sequence *s, KvPool *pool, const PrefixIndex *index) {
-    if (s->n_computed % KV_PAGE_TOKENS != 0)
-        return;
-    while (s->n_computed + KV_PAGE_TOKENS < s->n_tokens) {
-        uint32_t i = s->n_computed / KV_PAGE_TOKENS;
+    for (uint32_t i = s->n_computed / KV_PAGE_TOKENS; (i + 1) * KV_PAGE_TOKENS < s->n_tokens; i++) {
         uint32_t parent = i > 0 ? s->pages[i - 1] : KV_PAGE_NONE;
-        uint32_t page = prefix_index_find(index, s->owner, parent, s->tokens + s->n_computed);
+        uint32_t page = prefix_index_find(index, s->owner, parent, s->tokens + (size_t)i * KV_PAGE_TOKENS);
         if (page == KV_PAGE_NONE)
             break;
         kv_pool_ref(pool, page);
-        assert(s->n_pages == i); /* what is reserved is computed in the same step */
-        s->pages[s->n_pages++] = page;
-        s->n_computed += KV_PAGE_TOKENS;
+        if (i < s->n_pages) /* its own one, not yet full */
+            kv_pool_unref(pool, s->pages[i]);
+        else
+            s->n_pages++;
+        s->pages[i] = page;
+        s->n_computed = (i + 1) * KV_PAGE_TOKENS;
     }
 }
 

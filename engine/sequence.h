@@ -46,8 +46,8 @@ void sequence_append(Sequence *s, Token token);
 /* Whether all tokens but the last have been computed: the next step gives the logits for one more. */
 bool sequence_is_decoding(const Sequence *s);
 
-/* Continues on pages that the index knows, as far as it can from a page boundary. The last token is always left to
- * compute, because its logits are wanted. */
+/* Goes on with pages that the index knows, as far as it can. The last token is always left to compute, because its
+ * logits are wanted. */
 void sequence_adopt(Sequence *s, KvPool *pool, const PrefixIndex *index);
 /* Gets pages for positions up to n_positions; -ENOSPC, keeping those it got, when the pool has no more. */
 int sequence_reserve(Sequence *s, KvPool *pool, uint32_t n_positions);
