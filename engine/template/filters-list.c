@@ -88,7 +88,7 @@ static Value filter_items(Run *run, Value v, const Arguments *args) {
 
 /* Text compares without regard to case unless asked to. */
 static Value sort_key(Run *run, Value v, bool case_sensitive) {
-    return v.type == VALUE_STRING && !case_sensitive ? value_of(str_map_case(run, v.string, unicode_lower)) : v;
+    return v.type == VALUE_STRING && !case_sensitive ? value_of(str_map_case(run, v.string, char_lower)) : v;
 }
 
 /* Stable merge sort of items by keys, both of n elements; ascending or descending. */

@@ -10,11 +10,11 @@ static Value filter_string(Run *run, Value v, const Arguments *args) {
 }
 
 static Value filter_upper(Run *run, Value v, const Arguments *args) {
-    return value_of(str_map_case(run, value_str(run, v), unicode_upper));
+    return value_of(str_map_case(run, value_str(run, v), char_upper));
 }
 
 static Value filter_lower(Run *run, Value v, const Arguments *args) {
-    return value_of(str_map_case(run, value_str(run, v), unicode_lower));
+    return value_of(str_map_case(run, value_str(run, v), char_lower));
 }
 
 static Value filter_capitalize(Run *run, Value v, const Arguments *args) {
@@ -29,8 +29,8 @@ static Value filter_title(Run *run, Value v, const Arguments *args) {
     for (size_t i = 0, w; i < s->size; i += w) {
         w = utf8_width(s->data + i, s->size - i);
         uint32_t c = utf8_decode(s->data + i, w);
-        builder_add(&out, str_map_case(run, str_slice(run, s, i, i + w), inside ? unicode_lower : unicode_upper));
-        inside = !(unicode_is_space(c) || (c < 0x80 && strchr("-({[<", (int)c)));
+        builder_add(&out, str_map_case(run, str_slice(run, s, i, i + w), inside ? char_lower : char_upper));
+        inside = !(char_is_space(c) || (c < 0x80 && strchr("-({[<", (int)c)));
     }
     return value_of(builder_end(&out));
 }
@@ -157,7 +157,7 @@ static Value filter_wordcount(Run *run, Value v, const Arguments *args) {
     for (size_t i = 0, w; i < s->size; i += w) {
         w = utf8_width(s->data + i, s->size - i);
         uint32_t c = utf8_decode(s->data + i, w);
-        bool word = unicode_is_alpha(c) || unicode_is_digit(c) || c == '_';
+        bool word = char_is_alpha(c) || char_is_digit(c) || c == '_';
         n += word && !inside;
         inside = word;
     }
@@ -169,7 +169,7 @@ static Value filter_urlencode(Run *run, Value v, const Arguments *args) {
     Builder out = {.run = run};
     for (size_t i = 0; i < s->size; i++) {
         unsigned char c = (unsigned char)s->data[i];
-        if ((c < 0x80 && (unicode_is_alpha(c) || unicode_is_digit(c))) || strchr("_.-~/", c))
+        if ((c < 0x80 && (char_is_alpha(c) || char_is_digit(c))) || strchr("_.-~/", c))
             builder_add_range(&out, s, i, i + 1);
         else
             builder_printf(&out, "%%%02X", c);

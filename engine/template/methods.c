@@ -25,11 +25,11 @@ static Value one_string(Run *run, const char *method, const Arguments *args) {
 /* ---- strings: case, ends */
 
 static Value str_method_upper(Run *run, Value self, const Arguments *args) {
-    return value_of(str_map_case(run, self.string, unicode_upper));
+    return value_of(str_map_case(run, self.string, char_upper));
 }
 
 static Value str_method_lower(Run *run, Value self, const Arguments *args) {
-    return value_of(str_map_case(run, self.string, unicode_lower));
+    return value_of(str_map_case(run, self.string, char_lower));
 }
 
 static Value str_method_capitalize(Run *run, Value self, const Arguments *args) {
@@ -37,7 +37,7 @@ static Value str_method_capitalize(Run *run, Value self, const Arguments *args) 
 }
 
 static uint32_t swap_case(uint32_t c) {
-    return unicode_lower(c) != c ? unicode_lower(c) : unicode_upper(c);
+    return char_lower(c) != c ? char_lower(c) : char_upper(c);
 }
 
 static Value str_method_swapcase(Run *run, Value self, const Arguments *args) {
@@ -52,8 +52,8 @@ static Value str_method_title(Run *run, Value self, const Arguments *args) {
     for (size_t i = 0, w; i < s->size; i += w) {
         w = utf8_width(s->data + i, s->size - i);
         const Str *c = str_slice(run, s, i, i + w);
-        builder_add(&out, str_map_case(run, c, inside ? unicode_lower : unicode_upper));
-        inside = unicode_is_alpha(utf8_decode(s->data + i, w));
+        builder_add(&out, str_map_case(run, c, inside ? char_lower : char_upper));
+        inside = char_is_alpha(utf8_decode(s->data + i, w));
     }
     return value_of(builder_end(&out));
 }
@@ -164,7 +164,7 @@ static void split_space(Run *run, const Str *s, int64_t limit, List *out) {
             return;
         size_t end = 0, w;
         while (end < s->size &&
-               (w = utf8_width(s->data + end, s->size - end), !unicode_is_space(utf8_decode(s->data + end, w))))
+               (w = utf8_width(s->data + end, s->size - end), !char_is_space(utf8_decode(s->data + end, w))))
             end += w;
         if (limit == 0) {
             list_append(run, out, value_of(str_strip(run, s, NULL, STRIP_RIGHT)));
@@ -197,7 +197,7 @@ static void rsplit_space(Run *run, const Str *s, int64_t limit, List *out) {
         size_t word = 0;
         for (size_t i = 0, w; i < s->size; i += w) {
             w = utf8_width(s->data + i, s->size - i);
-            if (unicode_is_space(utf8_decode(s->data + i, w)))
+            if (char_is_space(utf8_decode(s->data + i, w)))
                 word = i + w;
         }
         list_append(run, out, value_of(str_slice(run, s, word, s->size)));
@@ -358,7 +358,7 @@ static Value str_method_zfill(Run *run, Value self, const Arguments *args) {
 /* ---- strings: what they are made of */
 
 static bool is_alnum(uint32_t c) {
-    return unicode_is_alpha(c) || unicode_is_digit(c);
+    return char_is_alpha(c) || char_is_digit(c);
 }
 
 static bool all_characters(const Str *s, bool (*is)(uint32_t)) {
@@ -371,11 +371,11 @@ static bool all_characters(const Str *s, bool (*is)(uint32_t)) {
 }
 
 static Value str_method_isdigit(Run *run, Value self, const Arguments *args) {
-    return value_bool(all_characters(self.string, unicode_is_digit));
+    return value_bool(all_characters(self.string, char_is_digit));
 }
 
 static Value str_method_isalpha(Run *run, Value self, const Arguments *args) {
-    return value_bool(all_characters(self.string, unicode_is_alpha));
+    return value_bool(all_characters(self.string, char_is_alpha));
 }
 
 static Value str_method_isalnum(Run *run, Value self, const Arguments *args) {
@@ -383,7 +383,7 @@ static Value str_method_isalnum(Run *run, Value self, const Arguments *args) {
 }
 
 static Value str_method_isspace(Run *run, Value self, const Arguments *args) {
-    return value_bool(all_characters(self.string, unicode_is_space));
+    return value_bool(all_characters(self.string, char_is_space));
 }
 
 static Value has_case(Run *run, Value self, uint32_t (*map)(uint32_t), uint32_t (*other)(uint32_t)) {
@@ -392,11 +392,11 @@ static Value has_case(Run *run, Value self, uint32_t (*map)(uint32_t), uint32_t 
 }
 
 static Value str_method_isupper(Run *run, Value self, const Arguments *args) {
-    return has_case(run, self, unicode_upper, unicode_lower);
+    return has_case(run, self, char_upper, char_lower);
 }
 
 static Value str_method_islower(Run *run, Value self, const Arguments *args) {
-    return has_case(run, self, unicode_lower, unicode_upper);
+    return has_case(run, self, char_lower, char_upper);
 }
 
 /* ---- dictionaries and lists */

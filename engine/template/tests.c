@@ -81,12 +81,12 @@ static bool test_escaped(Run *run, Value v, const Arguments *args) {
 
 static bool test_lower(Run *run, Value v, const Arguments *args) {
     const Str *s = value_str(run, v);
-    return str_equal(s, str_map_case(run, s, unicode_lower)) && !str_equal(s, str_map_case(run, s, unicode_upper));
+    return str_equal(s, str_map_case(run, s, char_lower)) && !str_equal(s, str_map_case(run, s, char_upper));
 }
 
 static bool test_upper(Run *run, Value v, const Arguments *args) {
     const Str *s = value_str(run, v);
-    return str_equal(s, str_map_case(run, s, unicode_upper)) && !str_equal(s, str_map_case(run, s, unicode_lower));
+    return str_equal(s, str_map_case(run, s, char_upper)) && !str_equal(s, str_map_case(run, s, char_lower));
 }
 
 static bool test_even(Run *run, Value v, const Arguments *args) {

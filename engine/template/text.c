@@ -183,30 +183,30 @@ static locale_t unicode(void) {
     return unicode_locale;
 }
 
-uint32_t unicode_upper(uint32_t c) {
+uint32_t char_upper(uint32_t c) {
     if (c < 0x80)
         return c >= 'a' && c <= 'z' ? c - 32 : c;
     return unicode() ? (uint32_t)towupper_l((wint_t)c, unicode()) : c;
 }
 
-uint32_t unicode_lower(uint32_t c) {
+uint32_t char_lower(uint32_t c) {
     if (c < 0x80)
         return c >= 'A' && c <= 'Z' ? c + 32 : c;
     return unicode() ? (uint32_t)towlower_l((wint_t)c, unicode()) : c;
 }
 
-bool unicode_is_space(uint32_t c) {
+bool char_is_space(uint32_t c) {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool unicode_is_alpha(uint32_t c) {
+bool char_is_alpha(uint32_t c) {
     if (c < 0x80)
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     return unicode() && iswalpha_l((wint_t)c, unicode());
 }
 
-bool unicode_is_digit(uint32_t c) {
+bool char_is_digit(uint32_t c) {
     return c >= '0' && c <= '9';
 }
 
@@ -214,7 +214,7 @@ bool unicode_is_digit(uint32_t c) {
 
 static bool in_set(const Str *characters, const char *p, size_t width) {
     if (!characters)
-        return unicode_is_space(utf8_decode(p, width));
+        return char_is_space(utf8_decode(p, width));
     for (size_t i = 0; i < characters->size;) {
         size_t w = utf8_width(characters->data + i, characters->size - i);
         if (w == width && memcmp(characters->data + i, p, w) == 0)
@@ -288,7 +288,7 @@ const Str *str_map_case(Run *run, const Str *s, uint32_t (*map)(uint32_t)) {
 const Str *str_capitalize(Run *run, const Str *s) {
     size_t first = str_offset(s, 1);
     Builder out = {.run = run};
-    builder_add(&out, str_map_case(run, str_slice(run, s, 0, first), unicode_upper));
-    builder_add(&out, str_map_case(run, str_slice(run, s, first, s->size), unicode_lower));
+    builder_add(&out, str_map_case(run, str_slice(run, s, 0, first), char_upper));
+    builder_add(&out, str_map_case(run, str_slice(run, s, first, s->size), char_lower));
     return builder_end(&out);
 }

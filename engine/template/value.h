@@ -180,11 +180,11 @@ size_t str_offset(const Str *s, size_t character); /* bytes before it */
 size_t utf8_width(const char *p, size_t left);     /* bytes of the character at p, at least 1 */
 uint32_t utf8_decode(const char *p, size_t width);
 size_t utf8_encode(uint32_t c, char out[4]);
-uint32_t unicode_upper(uint32_t c);
-uint32_t unicode_lower(uint32_t c);
-bool unicode_is_space(uint32_t c);
-bool unicode_is_alpha(uint32_t c);
-bool unicode_is_digit(uint32_t c);
+uint32_t char_upper(uint32_t c);
+uint32_t char_lower(uint32_t c);
+bool char_is_space(uint32_t c);
+bool char_is_alpha(uint32_t c);
+bool char_is_digit(uint32_t c);
 typedef enum StripSide { STRIP_LEFT = 1, STRIP_RIGHT = 2, STRIP_BOTH = 3 } StripSide;
 const Str *str_strip(Run *run, const Str *s, const Str *characters, StripSide side); /* characters NULL: white space */
 const Str *str_replace(Run *run, const Str *s, const Str *from, const Str *to, int64_t count);
