@@ -12,6 +12,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "bus-service.h"
 #include "daemon.h"
 #include "http-server.h"
 #include "log.h"
@@ -102,6 +103,7 @@ static void end_stop(Lifecycle *l) {
 
     l->ending = true;
     d->http = http_server_free(d->http);
+    d->bus = bus_service_free(d->bus);
     d->host = model_host_free(d->host);
     for (size_t i = 0; i < ELEMENTSOF(l->signals); i++)
         uv_close((uv_handle_t *)&l->signals[i], NULL);
@@ -153,7 +155,8 @@ static void on_idle_exit(uv_timer_t *timer) {
 }
 
 static bool is_idle(const Daemon *d) {
-    return d->n_requests == 0 && model_host_availability(d->host) != AVAILABILITY_LOADING;
+    return d->n_requests == 0 && (!d->bus || bus_service_n_sessions(d->bus) == 0) &&
+           model_host_availability(d->host) != AVAILABILITY_LOADING;
 }
 
 void daemon_activity(Daemon *d) {
@@ -161,6 +164,8 @@ void daemon_activity(Daemon *d) {
 
     if (d->host)
         model_host_busy(d->host, d->n_requests > 0);
+    if (d->bus)
+        bus_service_touch(d->bus);
     if (!l || l->ending)
         return;
     if (d->stopping) {
@@ -261,6 +266,10 @@ static int start_parts(Daemon *d, const DaemonArguments *a, Error *e) {
     r = http_server_new(d, &d->http, e);
     if (r < 0)
         return r;
+    if (!a->no_bus)
+        return bus_service_new(d, &d->bus, e);
+    if (!d->http)
+        return error_set(e, -EINVAL, "There is neither a bus nor a socket to serve.");
     daemon_bus_settled(d);
     return 0;
 }

@@ -94,6 +94,12 @@ static int refuse(const OptionRow *row, Error *e) {
     return error_set(e, -EINVAL, "Option \"%s\" must be %s.", row->name, row->wanted);
 }
 
+int options_refuse(const char *name, Error *e) {
+    const OptionRow *row;
+    int r = look_up(name, &row, e);
+    return r < 0 ? r : refuse(row, e);
+}
+
 bool options_known(const char *name) {
     const OptionRow *row = find_row(name);
     return row && row->type != OPTION_UNSUPPORTED;

@@ -34,6 +34,8 @@ int options_set_strings(Options *o, const char *name, const char *const *values,
 int options_set_logit_bias(Options *o, const LogitBias *biases, size_t n, Error *e);
 /* Any type from text, as configuration files write it. */
 int options_parse(Options *o, const char *name, const char *text, Error *e);
+/* For a value of a type that no setter takes: returns the error that a setter would. */
+int options_refuse(const char *name, Error *e);
 /* Whether the name belongs to the vocabulary and is supported. */
 bool options_known(const char *name);
 /* Every option that text can express, as options_parse() reads it. */
