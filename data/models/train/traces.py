@@ -1,0 +1,154 @@
+"""The teacher's reasoning: one short, checkable algorithm per skill.
+
+Each function returns the trace as lines and the final answer. Numbers are padded to one width so that the digits
+stand at fixed distances, and every line ends with the part of the result that is known so far.
+"""
+WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+
+
+def digits_from_right(number, width):
+    return [number // 10**i % 10 for i in range(width)]
+
+
+def add(a, b):
+    if a < 0 or b < 0:
+        return rewrite_signed(a, "+", b)
+    width = max(len(str(a)), len(str(b)))
+    lines, known, carry = [f"Add {a:0{width}} + {b:0{width}}:"], "", 0
+    for x, y in zip(digits_from_right(a, width), digits_from_right(b, width)):
+        total = x + y + carry
+        known = str(total % 10) + known
+        lines.append(f"{x}+{y}{'+1' if carry else ''}={total}: {known}")
+        carry = total // 10
+    if carry:
+        lines.append(f"carry 1: 1{known}")
+    return lines, str(a + b)
+
+
+def compare_digits(a, b):
+    """Returns the comparison written digit by digit from the left, such as `5=5, 2<7`."""
+    width = max(len(str(a)), len(str(b)))
+    steps = []
+    for x, y in zip(f"{a:0{width}}", f"{b:0{width}}"):
+        steps.append(x + ("=" if x == y else "<" if x < y else ">") + y)
+        if x != y:
+            break
+    return ", ".join(steps)
+
+
+def subtract(a, b):
+    if a < 0 or b < 0:
+        return rewrite_signed(a, "-", b)
+    width = max(len(str(a)), len(str(b)))
+    lines = [f"Subtract {a:0{width}} - {b:0{width}}:"]
+    if a == b:
+        return lines + [compare_digits(a, b) + ", equal: 0"], "0"
+    lines.append(compare_digits(a, b) + ("." if a > b else f", so minus the reverse: {b:0{width}} - {a:0{width}}"))
+    sign, high, low = ("", a, b) if a > b else ("-", b, a)
+    known, borrow = "", 0
+    for x, y in zip(digits_from_right(high, width), digits_from_right(low, width)):
+        lend = x - y - borrow < 0
+        x += 10 * lend
+        known = str(x - y - borrow) + known
+        lines.append(f"{x}-{y}{'-1' if borrow else ''}={known[0]}{' borrow' if lend else ''}: {known}")
+        borrow = lend
+    answer = f"{sign}{high - low}"
+    if answer != known:
+        lines.append(f"{known} is {answer}")
+    return lines, answer
+
+
+def rewrite_signed(a, sign, b):
+    """Sums with a negative left side (only follow-up turns make them), as a sum of two plain numbers."""
+    assert a < 0 <= b
+    if sign == "+":
+        lines, answer = subtract(b, -a)
+        return [f"{a} + {b} is {b} - {-a}."] + lines, answer
+    lines, answer = add(-a, b)
+    return [f"{a} - {b} is minus the sum."] + lines + [f"{answer} is -{answer}"], "-" + answer
+
+
+def multiply(a, digit):
+    lines, known, carry = [f"Multiply {a} * {digit}:"], "", 0
+    for x in digits_from_right(a, len(str(a))):
+        total = digit * x + carry
+        lines.append(f"{digit}*{x}{f'+{carry}' if carry else ''}={total}: {total % 10}{known}")
+        known, carry = f"{total % 10}{known}", total // 10
+    if carry:
+        known = f"{carry}{known}"
+        lines.append(f"carry {carry}: {known}")
+    if known != str(a * digit):
+        lines.append(f"{known} is {a * digit}")
+    return lines, str(a * digit)
+
+
+def chain(start, steps):
+    """steps: pairs of sign and number; each sum is written out, on from the result of the one before."""
+    lines, value = [], start
+    for sign, number in steps:
+        more, answer = (add if sign == "+" else subtract)(value, number)
+        lines, value = lines + more, int(answer)
+    return lines, str(value)
+
+
+def compare(a, b, want):
+    """want: `larger`, `smaller`, or a relation (`>` or `<`) that is answered with Yes or No."""
+    width = max(len(str(a)), len(str(b)))
+    head = f"Compare {a:0{width}} and {b:0{width}}:"
+    if a == b:
+        return [head, compare_digits(a, b) + ", equal."], "No" if want in "<>" else "They are equal"
+    name = "smaller" if want in ("smaller", "<") else "larger"
+    winner = min(a, b) if name == "smaller" else max(a, b)
+    answer = ("Yes" if winner == a else "No") if want in "<>" else str(winner)
+    return [head, f"{compare_digits(a, b)}, so {winner} is {name}."], answer
+
+
+def sort(numbers, descending):
+    done, lines = [], ["Insert one by one:" if not descending else "Insert, largest first:"]
+    for number in numbers:
+        done = sorted(done + [number], reverse=descending)
+        lines.append(", ".join(map(str, done)))
+    return lines, lines[-1]
+
+
+def count_letter(word, letter):
+    seen, spelled = 0, ""
+    for char in word:
+        spelled += " " + char
+        if char.lower() == letter.lower():
+            seen += 1
+            spelled += str(seen)
+    return [f"Count {letter}:{spelled}.", f"So {seen}."], str(seen)
+
+
+def reverse(word):
+    numbered = [f"{char}{i}" for i, char in enumerate(word, 1)]
+    return [f"Spell: {' '.join(numbered)}", f"Backwards: {' '.join(reversed(numbered))}"], word[::-1]
+
+
+def change_case(word, upper):
+    answer = word.upper() if upper else word.lower()
+    pairs = " ".join(f"{a} {b}" for a, b in zip(word, answer))
+    return [f"Letter by letter: {pairs}"], answer
+
+
+def weekday(start, days):
+    weeks, rest = divmod(days, 7)
+    names = [WEEKDAYS[(WEEKDAYS.index(start) + i) % 7] for i in range(rest + 1)]
+    steps = "".join(f", {name} {i}" for i, name in enumerate(names[1:], 1))
+    return [f"{days} days are {weeks} weeks and {rest} days.", f"{start}{steps}."], names[-1]
+
+
+def minutes(hours, extra):
+    lines, answer = multiply(60, hours)
+    if extra:
+        more, answer = add(int(answer), extra)
+        lines = lines + more
+    return lines, answer
+
+
+def refuse():
+    return ["This is not one of the things that I learned."], (
+        "I am tiny-r1, the small model built into inferd: I can only add, subtract, compare and sort numbers, "
+        "count and reverse letters, and name weekdays. For this question install a larger model: run "
+        "`infer models --help`.")
