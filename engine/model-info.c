@@ -6,6 +6,7 @@
 
 #include "mapping.h"
 #include "model.h"
+#include "tokenizer/utf8.h"
 
 /* general.file_type, as the converters number it. */
 static const char *const file_types[] = {
@@ -46,22 +47,7 @@ static const char *const file_types[] = {
 
 /* ------------------------------------------------------------------------------------------------ strings */
 
-/* Bytes of the valid UTF-8 sequence at the beginning of s[n], 0 if there is none. NUL counts as invalid. */
-static size_t sequence_size(const unsigned char *s, size_t n) {
-    if (s[0] > 0 && s[0] < 0x80)
-        return 1;
-    size_t size = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || size > n)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xED && s[1] > 0x9F, beyond = s[0] == 0xF4 && s[1] > 0x8F;
-    return overlong || surrogate || beyond ? 0 : size;
-}
-
-/* An owned copy, each invalid byte replaced by U+FFFD; NULL when out of memory. */
+/* An owned copy, each byte that is not UTF-8, or NUL, replaced by U+FFFD; NULL when out of memory. */
 static char *valid_copy(const char *text, size_t size) {
     size_t allocated;
     if (__builtin_mul_overflow(size, 3, &allocated) || allocated == SIZE_MAX)
@@ -69,11 +55,10 @@ static char *valid_copy(const char *text, size_t size) {
     char *copy = malloc(allocated + 1), *out = copy;
     if (!copy)
         return NULL;
-    for (size_t i = 0; i < size;) {
-        size_t n = sequence_size((const unsigned char *)text + i, size - i);
-        memcpy(out, n > 0 ? text + i : "\xEF\xBF\xBD", n > 0 ? n : 3);
-        out += n > 0 ? n : 3;
-        i += MAX(n, 1u);
+    for (size_t i = 0, n; i < size; i += n) {
+        bool valid;
+        uint32_t c = utf8_decode(text + i, size - i, &n, &valid);
+        out += utf8_encode(c == 0 ? UTF8_INVALID : c, out);
     }
     *out = '\0';
     return copy;

@@ -1,4 +1,5 @@
 /* Loading: the pieces in their order. Reads metadata and the few floats of rope_freqs, no other weight; see model.h. */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -49,7 +50,13 @@ static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
         return r;
     if (!m->weights.output.data)
         m->weights.output = m->weights.token_embd;
-    return check_rope_freqs(&m->weights.rope_freqs, e);
+    if ((r = check_rope_freqs(&m->weights.rope_freqs, e)) < 0)
+        return r;
+
+    /* last, because it takes longer than all the rest */
+    r = tokenizer_new(m->gguf, &m->tokenizer, e);
+    assert(r < 0 || tokenizer_n_vocab(m->tokenizer) == m->config.n_vocab);
+    return r;
 }
 
 int model_new(Gguf *g, const char *path, uint64_t file_bytes, Model **ret, Error *e) {
@@ -98,6 +105,7 @@ Model *model_unref(Model *m) {
     if (!m || __atomic_sub_fetch(&m->n_ref, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
     template_free(m->chat_template);
+    tokenizer_free(m->tokenizer);
     free(m->weights.layers);
     model_info_free(m->info);
     gguf_free(m->gguf);

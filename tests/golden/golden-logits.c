@@ -72,6 +72,19 @@ static float *read_floats(Case *c, const char *file, size_t n) {
     return NULL;
 }
 
+/* Our tokenizer makes the same ids of the prompt. */
+static void check_tokens(Case *c) {
+    const char *prompt = entry_string(c->entry, "prompt");
+    TextSpan span = {.text = prompt, .size = strlen(prompt)};
+    TokenArray tokens = {};
+    Error e = {};
+    if (model_tokenize(c->model, &span, 1, true, &tokens, &e) < 0)
+        case_fail(c, "%s", e.message);
+    else if (tokens.n != c->n_prompt || memcmp(tokens.items, c->tokens, tokens.n * sizeof(Token)) != 0)
+        case_fail(c, "the prompt's %zu token ids are not the %zu that they must be", tokens.n, c->n_prompt);
+    token_array_done(&tokens);
+}
+
 static bool read_tokens(Case *c) {
     const json_t *prompt = json_object_get(c->entry, "tokens"), *greedy = json_object_get(c->entry, "greedy");
     c->n_prompt = json_array_size(prompt);
@@ -272,6 +285,7 @@ static void run_checks(Case *c) {
     check_dequantisation(c);
     if (!read_tokens(c))
         return;
+    check_tokens(c);
     c->logits = compute(c, &plans[0]);
     if (!c->logits)
         return;
