@@ -126,6 +126,56 @@ static void test_q6_k(void **state) {
     assert_true(out[1] == -3.0f * -32);
 }
 
+/* Pseudo-random blocks of every format; the sums were taken where the values equalled those of the formats' reference
+ * implementation to the bit. */
+static void test_every_format_to_the_bit(void **state) {
+    static const struct {
+        uint32_t type;
+        uint32_t sum;
+    } want[] = {
+        {TENSOR_F32, 0x6A24154F},
+        {TENSOR_F16, 0xD3DFB865},
+        {TENSOR_Q4_0, 0x5DBDD9C5},
+        {TENSOR_Q4_1, 0x613CDF06},
+        {TENSOR_Q5_0, 0x9CF047C5},
+        {TENSOR_Q5_1, 0x9AB36B66},
+        {TENSOR_Q8_0, 0x1DBE6045},
+        {TENSOR_Q2_K, 0x0F8FFA43},
+        {TENSOR_Q3_K, 0xE5069DC5},
+        {TENSOR_Q4_K, 0xB99C7277},
+        {TENSOR_Q5_K, 0x62E45D61},
+        {TENSOR_Q6_K, 0x5B1D6B4B},
+        {TENSOR_IQ2_XXS, 0x8F258C75},
+        {TENSOR_IQ2_XS, 0xB29EEDF1},
+        {TENSOR_IQ3_XXS, 0xC2E43E7D},
+        {TENSOR_IQ1_S, 0x108D4C05},
+        {TENSOR_IQ4_NL, 0xC39A3985},
+        {TENSOR_IQ3_S, 0x05239215},
+        {TENSOR_IQ2_S, 0x029756ED},
+        {TENSOR_IQ4_XS, 0x6E3FA095},
+        {TENSOR_IQ1_M, 0xCCE98C05},
+        {TENSOR_BF16, 0xA194B865},
+        {TENSOR_TQ1_0, 0xB0A33DC5},
+        {TENSOR_TQ2_0, 0x8878DDC5},
+        {TENSOR_MXFP4, 0x4A1EB1C5},
+    };
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        const QuantTraits *t = quant_traits(want[i].type);
+        uint32_t random = 1, sum = 2166136261u; /* FNV-1a */
+        for (int block = 0; block < 200; block++) {
+            uint8_t bytes[256];
+            float values[256];
+            for (size_t j = 0; j < sizeof(bytes); j++)
+                bytes[j] = (uint8_t)((random = random * 1664525u + 1013904223u) >> 24);
+            t->dequantize(bytes, values, t->block_size);
+            for (size_t j = 0; j < t->block_size; j++)
+                sum = (sum ^ (isfinite(values[j]) ? float_bits(values[j]) : 0)) * 16777619u;
+        }
+        if (sum != want[i].sum)
+            fail_msg("{%u, 0x%08X}, /* %s */", want[i].type, sum, t->name);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_knows_every_format_of_a_file),
@@ -134,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_q8_0),
         cmocka_unit_test(test_q4_k),
         cmocka_unit_test(test_q6_k),
+        cmocka_unit_test(test_every_format_to_the_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
