@@ -57,17 +57,23 @@ static int number_tokens(Bpe *b) {
         /* Tokens found before the text is split are no pieces of words, and in byte-level files they are spelled
          * plainly, so that one's spelling may be another one's bytes. */
         bool is_word = v->types[i] == TOKEN_NORMAL || v->types[i] == TOKEN_UNUSED;
-        if (is_word && b->symbols[i].size > 0 && string_map_add(&b->by_text, b->symbols, i) < 0)
-            return -ENOMEM;
+        int r = is_word && b->symbols[i].size > 0 ? string_map_add(&b->by_text, b->symbols, i) : 1;
+        if (r < 0)
+            return r;
+        if (r > 0)
+            b->symbols[i].size = 0; /* never to be found */
     }
     for (unsigned byte = 0; byte < 256; byte++)
         b->byte_symbols[byte] = string_map_find(&b->by_text, b->symbols, (char[]){(char)byte}, 1);
     return 0;
 }
 
-/* The symbol of these bytes, a new one if need be. */
+/* The symbol of these bytes, a new one if need be. *ret is a guess on entry. */
 static int intern(Bpe *b, const char *bytes, size_t size, uint32_t *ret) {
-    uint32_t id = string_map_find(&b->by_text, b->symbols, bytes, size);
+    uint32_t id = *ret;
+    if (id < b->vocab->n && b->symbols[id].size == size && memcmp(b->symbols[id].data, bytes, size) == 0)
+        return 0;
+    id = string_map_find(&b->by_text, b->symbols, bytes, size);
     if (id == ID_NONE) {
         if (b->n_symbols == b->symbols_allocated) {
             uint32_t allocated = b->symbols_allocated + b->symbols_allocated / 2 + 64;
@@ -121,7 +127,9 @@ static int add_merge(Bpe *b, uint32_t rank, const GgufString *text, char *buffer
         size_right = (size_t)n_right;
     }
 
+    /* results mostly follow each other, as vocabularies list them in the order in which they were found */
     Merge *m = &b->merges[rank];
+    *m = (Merge){ID_NONE, ID_NONE, rank > 0 && m[-1].result != ID_NONE ? m[-1].result + 1 : ID_NONE};
     int r = intern(b, buffer, size_left, &m->left);
     if (r >= 0)
         r = intern(b, buffer + size_left, size_right, &m->right);

@@ -3,7 +3,6 @@
  * that starts there waits for its turn. */
 #include <ctype.h>
 #include <errno.h>
-#include <string.h>
 
 #include "heap.h"
 #include "special.h"
@@ -42,7 +41,7 @@ int specials_strip(Specials *s, const char *only, uint8_t sides) {
         return -ENOMEM;
 
     if (only) {
-        Token token = vocab_find(v, only, strlen(only));
+        Token token = vocab_find(v, only);
         if (token != TOKEN_NONE)
             s->strip[token] = sides;
     } else

@@ -20,11 +20,23 @@ static size_t word_size(const char *s, size_t n) {
     return i;
 }
 
-void spm_init(Spm *s, const Vocab *v) {
+int spm_init(Spm *s, const Vocab *v, Error *e) {
     *s = (Spm){.vocab = v, .words_are_apart = true};
-    for (uint32_t i = 0; i < v->n && s->words_are_apart; i++)
-        if (vocab_is_text(v, i) && word_size(v->texts[i].data, v->texts[i].size) < v->texts[i].size)
-            s->words_are_apart = false;
+    int r = string_map_init(&s->tokens, v->n);
+    for (uint32_t i = 0; r >= 0 && i < v->n; i++) {
+        uint32_t size = v->texts[i].size;
+        if (size == 0 || !vocab_is_text(v, i))
+            continue;
+        r = string_map_add(&s->tokens, v->texts, i);
+        s->longest = MAX(s->longest, size);
+        s->words_are_apart = s->words_are_apart && word_size(v->texts[i].data, size) == size;
+    }
+    return r < 0 ? error_set(e, r, "out of memory while reading the vocabulary") : 0;
+}
+
+void spm_done(Spm *s) {
+    string_map_done(&s->tokens);
+    *s = (Spm){};
 }
 
 /* Floats as integers that sort the other way round. */
@@ -37,14 +49,14 @@ static uint32_t descending(float score) {
 
 static bool lookup(const void *userdata, const char *text, const Symbol *left, const Symbol *right,
     uint32_t *ret_priority, uint32_t *ret_id) {
-    const Vocab *v = userdata;
+    const Spm *s = userdata;
     uint32_t size = left->size + right->size;
-    if (size > v->longest)
+    if (size > s->longest)
         return false;
-    Token token = vocab_find(v, text + left->start, size);
-    if (token == TOKEN_NONE || !vocab_is_text(v, token))
+    Token token = string_map_find(&s->tokens, s->vocab->texts, text + left->start, size);
+    if (token == TOKEN_NONE)
         return false;
-    *ret_priority = descending(v->scores[token]);
+    *ret_priority = descending(s->vocab->scores[token]);
     *ret_id = token;
     return true;
 }
@@ -62,23 +74,20 @@ static int add_bytes(const Vocab *v, const char *s, size_t n, TokenBuffer *out) 
 }
 
 static int encode_word(const Spm *s, const char *text, size_t n, Merger *scratch, TokenBuffer *out) {
-    const Vocab *v = s->vocab;
     int r = 0;
     merger_reset(scratch);
     for (size_t at = 0, length; r >= 0 && at < n; at += length) {
         length = utf8_length(text + at, n - at);
-        Token token = vocab_find(v, text + at, length);
-        if (token != TOKEN_NONE && !vocab_is_text(v, token))
-            token = TOKEN_NONE;
+        Token token = string_map_find(&s->tokens, s->vocab->texts, text + at, length);
         r = merger_add(scratch, token, (uint32_t)length);
     }
     if (r >= 0)
-        r = merger_run(scratch, text, lookup, v);
+        r = merger_run(scratch, text, lookup, s);
 
     for (uint32_t i = 0; r >= 0 && scratch->n > 0 && i != ID_NONE; i = scratch->symbols[i].next) {
         const Symbol *symbol = &scratch->symbols[i];
         r = symbol->id != TOKEN_NONE ? token_buffer_add(out, symbol->id)
-                                     : add_bytes(v, text + symbol->start, symbol->size, out);
+                                     : add_bytes(s->vocab, text + symbol->start, symbol->size, out);
     }
     return r;
 }

@@ -1,4 +1,4 @@
-/* Open addressing with linear probing, at most half full; see string-map.h. */
+/* Open addressing with linear probing, at most three quarters full; see string-map.h. */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -41,7 +41,7 @@ static int allocate(StringMap *m, uint32_t n_slots) {
 
 int string_map_init(StringMap *m, uint32_t n) {
     uint32_t n_slots = 16;
-    while (n_slots < UINT32_C(1) << 31 && n_slots / 2 < n)
+    while (n_slots < UINT32_C(1) << 31 && n_slots / 4 * 3 < n)
         n_slots *= 2;
 
     *m = (StringMap){.seed = hash_seed()};
@@ -83,17 +83,17 @@ static StringSlot *locate(const StringMap *m, const Text *texts, const char *s, 
 }
 
 int string_map_add(StringMap *m, const Text *texts, uint32_t id) {
-    if (m->n >= (m->mask + 1) / 2) {
+    if (m->n >= (m->mask + 1) / 4 * 3) {
         int r = grow(m);
         if (r < 0)
             return r;
     }
     uint32_t hash = hash_string(m->seed, texts[id].data, texts[id].size);
     StringSlot *slot = locate(m, texts, texts[id].data, texts[id].size, hash);
-    if (slot->id == ID_NONE) {
-        *slot = (StringSlot){.hash = hash, .id = id};
-        m->n++;
-    }
+    if (slot->id != ID_NONE)
+        return 1;
+    *slot = (StringSlot){.hash = hash, .id = id};
+    m->n++;
     return 0;
 }
 

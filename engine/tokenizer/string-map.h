@@ -23,7 +23,7 @@ typedef struct StringMap {
 /* Room for n strings without growing. 0 or -ENOMEM. */
 int string_map_init(StringMap *m, uint32_t n);
 void string_map_done(StringMap *m);
-/* Adds texts[id] unless an equal string is there already: the first one stays. 0 or -ENOMEM. */
+/* Adds texts[id] and returns 0, unless an equal string is there already: then 1, and the first one stays. -ENOMEM. */
 int string_map_add(StringMap *m, const Text *texts, uint32_t id);
 /* The id of s[0..n), or ID_NONE. */
 uint32_t string_map_find(const StringMap *m, const Text *texts, const char *s, size_t n);

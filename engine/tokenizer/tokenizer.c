@@ -39,6 +39,7 @@ Tokenizer *tokenizer_free(Tokenizer *t) {
         return NULL;
     unigram_done(&t->unigram);
     wordpiece_done(&t->wordpiece);
+    spm_done(&t->spm);
     bpe_free(t->bpe);
     pretokenizer_free(t->pretokenizer);
     specials_done(&t->specials);
@@ -174,7 +175,7 @@ static int read_tokenizer(Tokenizer *t, const Gguf *g, Error *e) {
         return r;
 
     switch (model) {
-    case VOCAB_SPM: spm_init(&t->spm, &t->vocab); break;
+    case VOCAB_SPM: r = spm_init(&t->spm, &t->vocab, e); break;
     case VOCAB_BPE:
     case VOCAB_BPE_RAW: r = bpe_new(&t->vocab, g, &t->bpe, e); break;
     case VOCAB_WORDPIECE: r = wordpiece_init(&t->wordpiece, &t->vocab, g, e); break;
@@ -426,7 +427,7 @@ uint32_t tokenizer_n_vocab(const Tokenizer *t) {
 }
 
 Token tokenizer_find(const Tokenizer *t, const char *text) {
-    return vocab_find(&t->vocab, text, strlen(text));
+    return vocab_find(&t->vocab, text);
 }
 
 Token tokenizer_bos(const Tokenizer *t) {

@@ -3,7 +3,6 @@
  * one is never found in a text, and of equal ones the first is. */
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "vocab.h"
@@ -182,7 +181,6 @@ static int read_texts(Vocab *v, const Gguf *g, Error *e) {
             memcpy(p, a.strings[i].data, size);
         p[size] = '\0';
         v->texts[i] = (Text){.data = p, .size = size};
-        v->longest = MAX(v->longest, size);
         p += size + 1;
     }
     return 0;
@@ -230,22 +228,13 @@ static int read_scores(Vocab *v, const Gguf *g, Error *e) {
     return 0;
 }
 
-static int index_texts(Vocab *v, Error *e) {
-    if (string_map_init(&v->by_text, v->n) < 0)
-        return out_of_memory(e);
-    for (uint32_t i = 0; i < v->n; i++)
-        if (v->texts[i].size > 0 && string_map_add(&v->by_text, v->texts, i) < 0)
-            return out_of_memory(e);
-
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char text[7];
-        snprintf(text, sizeof(text), "<0x%02X>", byte);
-        v->bytes[byte] = vocab_find(v, text, 6);
-        if (v->bytes[byte] != TOKEN_NONE && v->types[v->bytes[byte]] != TOKEN_BYTE &&
-            v->types[v->bytes[byte]] != TOKEN_NORMAL)
-            v->bytes[byte] = TOKEN_NONE;
+static void find_bytes(Vocab *v) {
+    memset(v->bytes, 0xFF, sizeof(v->bytes)); /* TOKEN_NONE */
+    for (uint32_t i = 0; i < v->n; i++) {
+        int byte = v->types[i] == TOKEN_BYTE || v->types[i] == TOKEN_NORMAL ? parse_byte(&v->texts[i]) : -1;
+        if (byte >= 0 && v->bytes[byte] == TOKEN_NONE)
+            v->bytes[byte] = i;
     }
-    return 0;
 }
 
 static void spell_pieces(Vocab *v) {
@@ -278,13 +267,6 @@ static int read_id(const Vocab *v, const Gguf *g, const char *key, Token fallbac
         return error_set(e, -EBADMSG, "key %s: token %u does not exist, the vocabulary has %u", key, token, v->n);
     *ret = token;
     return 0;
-}
-
-static Token find_control(const Vocab *v, const char *text) {
-    Token token = vocab_find(v, text, strlen(text));
-    return token != TOKEN_NONE && (v->types[token] == TOKEN_CONTROL || v->types[token] == TOKEN_USER_DEFINED)
-               ? token
-               : TOKEN_NONE;
 }
 
 static int read_roles(Vocab *v, const Gguf *g, Error *e) {
@@ -326,22 +308,33 @@ static int read_roles(Vocab *v, const Gguf *g, Error *e) {
     return 0;
 }
 
+static bool equals(const Text *t, const char *s) {
+    return strlen(s) == t->size && memcmp(t->data, s, t->size) == 0;
+}
+
+static bool is_one_of(const Text *t, const char *const *texts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (equals(t, texts[i]))
+            return true;
+    return false;
+}
+
 static void assign_roles_by_text(Vocab *v) {
-    for (size_t i = 0; i < ELEMENTSOF(end_texts); i++) {
-        Token token = find_control(v, end_texts[i]);
-        if (token != TOKEN_NONE)
-            v->is_end[token] = true;
-    }
-    for (size_t i = 0; i < ELEMENTSOF(visible_texts); i++) {
-        Token token = find_control(v, visible_texts[i]);
-        if (token != TOKEN_NONE)
-            v->visible[token] = true;
+    Token end = TOKEN_NONE;
+    bool ends_by_call = false, ends_by_return = false;
+    for (uint32_t i = 0; i < v->n; i++) {
+        const Text *t = &v->texts[i];
+        if (v->types[i] != TOKEN_CONTROL && v->types[i] != TOKEN_USER_DEFINED)
+            continue;
+        v->is_end[i] = v->is_end[i] || is_one_of(t, end_texts, ELEMENTSOF(end_texts));
+        v->visible[i] = is_one_of(t, visible_texts, ELEMENTSOF(visible_texts));
+        if (equals(t, "<|end|>"))
+            end = i;
+        ends_by_call = ends_by_call || equals(t, "<|call|>") || equals(t, "<|calls|>");
+        ends_by_return = ends_by_return || equals(t, "<|return|>") || equals(t, "<|flush|>");
     }
 
     /* In the harmony format <|end|> closes one message of several, and only <|return|> and <|call|> end the answer. */
-    Token end = find_control(v, "<|end|>");
-    bool ends_by_call = find_control(v, "<|call|>") != TOKEN_NONE || find_control(v, "<|calls|>") != TOKEN_NONE;
-    bool ends_by_return = find_control(v, "<|return|>") != TOKEN_NONE || find_control(v, "<|flush|>") != TOKEN_NONE;
     if (end != TOKEN_NONE && ends_by_call && ends_by_return) {
         v->is_end[end] = false;
         v->visible[end] = true;
@@ -356,14 +349,13 @@ int vocab_init(Vocab *v, VocabModel model, const Gguf *g, Error *e) {
     if (r >= 0)
         r = read_scores(v, g, e);
     if (r >= 0)
-        r = index_texts(v, e);
-    if (r >= 0)
         r = read_roles(v, g, e);
     if (r < 0) {
         vocab_done(v);
         return r;
     }
     spell_pieces(v);
+    find_bytes(v);
     assign_roles_by_text(v);
     return 0;
 }
@@ -376,12 +368,14 @@ void vocab_done(Vocab *v) {
     free(v->is_end);
     free(v->visible);
     free(v->arena);
-    string_map_done(&v->by_text);
     *v = (Vocab){};
 }
 
-Token vocab_find(const Vocab *v, const char *text, size_t size) {
-    return string_map_find(&v->by_text, v->texts, text, size);
+Token vocab_find(const Vocab *v, const char *text) {
+    for (uint32_t i = 0; i < v->n; i++)
+        if (equals(&v->texts[i], text))
+            return i;
+    return TOKEN_NONE;
 }
 
 bool vocab_is_text(const Vocab *v, Token token) {

@@ -33,9 +33,7 @@ typedef struct Vocab {
     uint8_t *types; /* owned, [n] */
     bool *is_end;   /* owned, [n] */
     bool *visible;  /* owned, [n]: part of the text also when control tokens are left out */
-    StringMap by_text;
-    uint32_t longest; /* bytes of the longest text */
-    char *arena;      /* owned; the texts and pieces */
+    char *arena;    /* owned; the texts and pieces */
     Token bos, eos, unk, sep;
     Token bytes[256]; /* `<0xXX>` tokens, or TOKEN_NONE */
 } Vocab;
@@ -46,7 +44,8 @@ typedef struct Vocab {
 /* Reads tokens, types, scores and ids; `model` says how pieces are spelled. */
 int vocab_init(Vocab *v, VocabModel model, const Gguf *g, Error *e);
 void vocab_done(Vocab *v);
-Token vocab_find(const Vocab *v, const char *text, size_t size);
+/* The first token with this text, or TOKEN_NONE. Looks through all of them. */
+Token vocab_find(const Vocab *v, const char *text);
 /* May ordinary text become this token? Not so for control tokens, whose text only trusted text may name. */
 bool vocab_is_text(const Vocab *v, Token token);
 
