@@ -228,7 +228,7 @@ static Value eval_slice(Run *run, Scope *scope, const Node *n) {
     if (v.type == VALUE_UNDEFINED)
         run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
     bool text = v.type == VALUE_STRING;
-    if (!text && (v.type != VALUE_LIST || v.list->kind == LIST_GENERATOR || v.list->kind == LIST_VIEW))
+    if (!text && (v.type != VALUE_LIST || v.list->kind > LIST_RANGE || v.list->kind == LIST_GENERATOR))
         return value_undefined("slice"); /* what is no sequence has no such item */
 
     const List *items = value_iterate(run, v);
@@ -322,6 +322,8 @@ static Value apply_filter(Run *run, Scope *scope, const Node *n, Value input) {
     Arguments args;
     eval_arguments(run, scope, n, &args);
     FilterFunction filter;
+    if (!n->function)
+        run_fail(run, "No filter named '%s'.", n->name->data);
     memcpy(&filter, &n->function, sizeof(filter));
     return filter(run, input, &args);
 }
@@ -339,6 +341,8 @@ static Value eval_test(Run *run, Scope *scope, const Node *n) {
     Value input = eval(run, scope, n->a);
     eval_arguments(run, scope, n, &args);
     TestFunction test;
+    if (!n->function)
+        run_fail(run, "No test named '%s'.", n->name->data);
     memcpy(&test, &n->function, sizeof(test));
     return value_bool(test(run, input, &args) != n->negated);
 }

@@ -249,6 +249,7 @@ static Value filter_groupby(Run *run, Value v, const Arguments *args) {
         Value folded = sort_key(run, key, argument_bool(a[2], false));
         if (!group || !value_equal(run, folded, last)) {
             List *row = list_new(run, LIST_TUPLE);
+            row->is_group = true;
             group = list_new(run, LIST_LIST);
             list_append(run, row, key);
             list_append(run, row, value_list(group));

@@ -78,6 +78,27 @@ static Value filter_escape(Run *run, Value v, const Arguments *args) {
     return value_of(builder_end(&out));
 }
 
+/* Markup goes, white space closes up. */
+static Value filter_striptags(Run *run, Value v, const Arguments *args) {
+    const Str *s = value_str(run, v);
+    Builder text = {.run = run}, out = {.run = run};
+    for (size_t i = 0; i < s->size;) {
+        const char *close = s->data[i] == '<' ? memchr(s->data + i, '>', s->size - i) : NULL;
+        size_t next = close ? (size_t)(close - s->data) + 1 : i + 1;
+        if (!close)
+            builder_add_range(&text, s, i, next);
+        i = next;
+    }
+    Value words = value_of(builder_end(&text));
+    const List *l = method_find(words, value_text(run, "split").string)(run, words, &(Arguments){}).list;
+    for (size_t i = 0; i < l->n; i++) {
+        if (i > 0)
+            builder_add_text(&out, " ");
+        builder_add(&out, l->items[i].string);
+    }
+    return value_of(builder_end(&out));
+}
+
 static Value filter_indent(Run *run, Value v, const Arguments *args) {
     Value a[3];
     arguments_bind(run, "indent", args, (const char *const[]){"width", "first", "blank"}, 3, a);
@@ -343,6 +364,9 @@ FilterFunction filter_find_text(const char *name, size_t size) {
         {"abs", filter_abs},
         {"round", filter_round},
         {"tojson", filter_tojson},
+        {"from_json", filter_from_json},
+        {"fromjson", filter_from_json},
+        {"striptags", filter_striptags},
         {"attr", filter_attr},
     };
 

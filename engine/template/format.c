@@ -62,7 +62,8 @@ static void repr_string(Builder *out, const Str *s) {
 static void repr(Builder *out, Value v);
 
 static void repr_list(Builder *out, const List *l) {
-    static const char *const open[] = {"[", "(", "", "", "dict_view(["}, *const close[] = {"]", ")", "", "", "])"};
+    static const char *const open[] = {"[", "(", "", "", "dict_keys([", "dict_values([", "dict_items(["},
+                             *const close[] = {"]", ")", "", "", "])", "])", "])"};
 
     if (l->kind == LIST_GENERATOR) {
         builder_add_text(out, "<generator object>");
@@ -114,7 +115,9 @@ static void repr(Builder *out, Value v) {
     case VALUE_STRING: repr_string(out, v.string); break;
     case VALUE_LIST: repr_list(out, v.list); break;
     case VALUE_DICT: repr_dict(out, v.dict); break;
-    case VALUE_CALLABLE: builder_printf(out, "<function %s>", v.callable->name); break;
+    case VALUE_CALLABLE:
+        builder_printf(out, v.callable->macro ? "<Macro '%s'>" : "<function %s>", v.callable->name);
+        break;
     case VALUE_LOOP: builder_printf(out, "<LoopContext %zu/%zu>", v.loop->index + 1, v.loop->items->n); break;
     }
     run_leave(out->run);

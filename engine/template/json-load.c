@@ -36,3 +36,25 @@ Value value_from_json(Run *run, const json_t *json, bool trusted) {
     run_leave(run);
     return v;
 }
+
+/* The filter from_json (fromjson): arguments of a call that came as text. Who wrote the text wrote the values. */
+Value filter_from_json(Run *run, Value v, const Arguments *args) {
+    const Str *s = value_str(run, v);
+    json_error_t error;
+    json_t *json = json_loadb(s->data, s->size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!json)
+        run_fail(run, "from_json: %s", error.text);
+
+    /* jansson's tree is not in the arena: it must not be lost when a limit is reached */
+    jmp_buf outside;
+    memcpy(&outside, &run->escape, sizeof(outside));
+    volatile Value result = VALUE_NONE;
+    int failed = setjmp(run->escape);
+    if (!failed)
+        result = value_from_json(run, json, str_all_trusted(s));
+    json_decref(json);
+    memcpy(&run->escape, &outside, sizeof(outside));
+    if (failed)
+        longjmp(run->escape, 1);
+    return result;
+}

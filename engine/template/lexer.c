@@ -158,7 +158,7 @@ static size_t escape_value(const char *p, const char *end, size_t digits, uint32
 
 /* One escape sequence after the backslash, as Python reads it; returns the bytes consumed. */
 static size_t unescape(Lexer *x, const char *p, const char *end, char *out, size_t *ret_size) {
-    static const char from[] = "ntr\\'\"abfv0", to[] = "\n\t\r\\'\"\a\b\f\v\0";
+    static const char from[] = "ntr\\'\"abfv", to[] = "\n\t\r\\'\"\a\b\f\v";
     uint32_t c;
 
     *ret_size = 0;
@@ -169,6 +169,13 @@ static size_t unescape(Lexer *x, const char *p, const char *end, char *out, size
         *ret_size = 1;
         *out = to[hit - from];
         return 1;
+    }
+    if (*p >= '0' && *p <= '7') {
+        size_t n = 0;
+        for (c = 0; n < 3 && p + n < end && p[n] >= '0' && p[n] <= '7'; n++)
+            c = c * 8 + (uint32_t)(p[n] - '0');
+        *ret_size = utf8_encode(c, out);
+        return n;
     }
     size_t digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
     if (digits) {

@@ -412,7 +412,7 @@ static Value dict_method_get(Run *run, Value self, const Arguments *args) {
 }
 
 static Value dict_view(Run *run, const Dict *d, bool keys, bool values) {
-    List *l = list_new(run, LIST_VIEW);
+    List *l = list_new(run, keys && values ? LIST_ITEMS : keys ? LIST_KEYS : LIST_VALUES);
     for (size_t i = 0; i < d->n; i++) {
         Value v = keys ? d->entries[i].key : d->entries[i].value;
         if (keys && values) {

@@ -228,7 +228,7 @@ const Node *parse_filter(Parser *p, const Node *of) {
     n->a = of;
     n->name = dotted_name(p);
     n->function = filter_find(n->name->data, n->name->size);
-    if (!n->function)
+    if (!n->function && p->branches == 0)
         run_fail(p->run, "line %u: No filter named '%s'.", n->line, n->name->data);
     if (parser_is(p, "("))
         parse_arguments(p, n);
@@ -241,7 +241,7 @@ static const Node *parse_test(Parser *p, const Node *of) {
     n->negated = parser_accept_word(p, "not");
     n->name = dotted_name(p);
     n->function = test_find(n->name->data, n->name->size);
-    if (!n->function)
+    if (!n->function && p->branches == 0)
         run_fail(p->run, "line %u: No test named '%s'.", n->line, n->name->data);
 
     bool word = p->at->kind == LEXEME_NAME && !parser_is_word(p, "else") && !parser_is_word(p, "or") &&

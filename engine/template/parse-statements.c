@@ -81,6 +81,7 @@ static const Node *parse_for(Parser *p) {
 static const Node *parse_if(Parser *p) {
     Node *first = parser_node(p, NODE_IF), *n = first;
 
+    p->branches++;
     for (;;) {
         NodeList body = {}, alternative = {};
         n->a = parse_tuple(p, false, NULL);
@@ -102,6 +103,7 @@ static const Node *parse_if(Parser *p) {
             n->n_alternative = alternative.n;
         }
         p->at++;
+        p->branches--;
         return first;
     }
 }
@@ -220,6 +222,17 @@ static const Node *parse_generation(Parser *p) {
     return n;
 }
 
+/* Nothing inherits from a chat template, so a named block is just its body. */
+static const Node *parse_block(Parser *p) {
+    Node *n = parser_node(p, NODE_WITH);
+    const Str *name = parser_expect_name(p);
+    parser_expect_block_end(p);
+    parse_body_to(p, n, "endblock");
+    if (p->at->kind == LEXEME_NAME && !parser_accept_word(p, name->data))
+        parser_unexpected(p, name->data);
+    return n;
+}
+
 static const Node *parse_jump(Parser *p, NodeKind kind, const char *word) {
     if (p->loops == 0)
         run_fail(p->run, "line %u: '%s' outside loop", p->at->line, word);
@@ -252,6 +265,7 @@ static const struct {
     {"filter", parse_filter_block},
     {"with", parse_with},
     {"generation", parse_generation},
+    {"block", parse_block},
     {"break", parse_break},
     {"continue", parse_continue},
     {"print", parse_print},

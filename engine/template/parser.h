@@ -12,6 +12,8 @@ typedef struct Parser {
     unsigned nesting;
     unsigned loops;               /* around the statement being parsed, not counting those outside a macro */
     bool saw_varargs, saw_kwargs; /* in the macro being parsed */
+    unsigned
+        branches; /* of `if` around: what stands there may never run, so an unknown filter fails only when it does */
 } Parser;
 
 typedef struct NodeList {

@@ -68,7 +68,7 @@ static bool test_iterable(Run *run, Value v, const Arguments *args) {
 
 static bool test_sequence(Run *run, Value v, const Arguments *args) {
     return v.type == VALUE_STRING || v.type == VALUE_UNDEFINED || test_mapping(run, v, args) ||
-           (v.type == VALUE_LIST && v.list->kind != LIST_GENERATOR && v.list->kind != LIST_VIEW);
+           (v.type == VALUE_LIST && v.list->kind <= LIST_RANGE && v.list->kind != LIST_GENERATOR);
 }
 
 static bool test_callable(Run *run, Value v, const Arguments *args) {

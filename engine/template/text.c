@@ -277,7 +277,9 @@ const Str *str_map_case(Run *run, const Str *s, uint32_t (*map)(uint32_t)) {
         char text[4];
         w = utf8_width(s->data + i, s->size - i);
         uint32_t c = utf8_decode(s->data + i, w), m = map(c);
-        if (m == c)
+        if (c == 0xDF && map == char_upper)
+            builder_add_bytes(&out, "SS", 2, s->trust ? s->trust[i] : s->trusted);
+        else if (m == c)
             builder_add_range(&out, s, i, i + w);
         else
             builder_add_bytes(&out, text, utf8_encode(m, text), s->trust ? s->trust[i] : s->trusted);

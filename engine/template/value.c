@@ -115,7 +115,8 @@ bool dict_get(Run *run, const Dict *d, Value key, Value *ret) {
 /* ---- asking */
 
 const char *value_type_name(Value v) {
-    static const char *const lists[] = {"list", "tuple", "generator", "range", "dict_view"};
+    static const char *const lists[] = {
+        "list", "tuple", "generator", "range", "dict_keys", "dict_values", "dict_items"};
     switch (v.type) {
     case VALUE_ABSENT_TYPE:
     case VALUE_UNDEFINED: return "Undefined";
@@ -317,6 +318,8 @@ Value value_attribute(Run *run, Value v, const Str *name) {
     if (v.type == VALUE_DICT && v.dict->is_namespace)
         return dict_get(run, v.dict, value_of(name), &found) ? found : missing(run, v, name);
 
+    if (v.type == VALUE_LIST && v.list->is_group && (str_is(name, "grouper") || str_is(name, "list")))
+        return v.list->items[str_is(name, "list")];
     Builtin method = method_find(v, name);
     if (method)
         return value_callable(run, name->data, method, v);
@@ -342,7 +345,7 @@ Value value_item(Run *run, Value v, Value key) {
     if (v.type == VALUE_DICT && dict_get(run, v.dict, key, &found))
         return found;
     if (key.type == VALUE_INT || key.type == VALUE_BOOL) {
-        if (v.type == VALUE_LIST && v.list->kind != LIST_GENERATOR && v.list->kind != LIST_VIEW &&
+        if (v.type == VALUE_LIST && v.list->kind <= LIST_RANGE && v.list->kind != LIST_GENERATOR &&
             index_in(whole(key), v.list->n, &i))
             return v.list->items[i];
         if (v.type == VALUE_STRING && index_in(whole(key), str_length(v.string), &i)) {

@@ -22,14 +22,17 @@ typedef enum ListKind {
     LIST_TUPLE,
     LIST_GENERATOR, /* true, no length, can be walked once */
     LIST_RANGE,
-    LIST_VIEW, /* keys(), values(), items() */
+    LIST_KEYS, /* views of a dictionary */
+    LIST_VALUES,
+    LIST_ITEMS,
 } ListKind;
 
 typedef struct List {
     Value *items;
     size_t n, allocated;
     ListKind kind;
-    bool spent; /* a generator that has been walked */
+    bool spent;    /* a generator that has been walked */
+    bool is_group; /* a row of groupby: also .grouper and .list */
 } List;
 
 typedef struct DictEntry {
@@ -210,8 +213,9 @@ bool argument_bool(Value v, bool when_absent);
 
 typedef Value (*FilterFunction)(Run *run, Value input, const Arguments *args);
 typedef bool (*TestFunction)(Run *run, Value input, const Arguments *args);
-FilterFunction filter_find(const char *name, size_t size);      /* NULL: no such filter */
-FilterFunction filter_find_text(const char *name, size_t size); /* of filters-text.c alone */
+FilterFunction filter_find(const char *name, size_t size);            /* NULL: no such filter */
+Value filter_from_json(Run *run, Value input, const Arguments *args); /* json-load.c */
+FilterFunction filter_find_text(const char *name, size_t size);       /* of filters-text.c alone */
 TestFunction test_find(const char *name, size_t size);
 Builtin method_find(Value self, const Str *name); /* NULL: no such method */
 void globals_define(Run *run, Dict *globals);
