@@ -91,6 +91,8 @@ static void finish(Engine *en, Generation *g, EngineFinish why, const Error *e) 
     if (why == ENGINE_FINISH_ERROR)
         final->error = *e;
     final->usage = g->usage;
+    if (g->started == 0)
+        final->usage.queue_usec = now_usec() - g->submitted;
     final->usage.cached_tokens = g->sequence.n_cached;
 
     uint32_t i = 0;

@@ -149,12 +149,14 @@ typedef struct EngineRequest {
     uint32_t max_tokens; /* ENGINE_UNLIMITED: until the context is full; 0: only read the prompt into the KV pool, then
                           * ENGINE_FINISH_LENGTH */
     SamplerOptions sampler;
-    const char *const *stop; /* text ends before the first of these; no part of one is ever delivered */
+    const char *const *stop; /* the answer ends before the first of these; no part of one is ever delivered. Reasoning
+                              * that is split off is not looked at: a stop at a blank line must not end a thought */
     size_t n_stop;
     int top_logprobs;          /* -1: no log-probabilities, else how many alternatives to report (0..20) */
     bool split_reasoning;      /* deliver <think>...</think> as ENGINE_TEXT_REASONING, without the tags */
     bool reasoning_open;       /* Prompt.reasoning_open */
-    uint32_t reasoning_budget; /* tokens of reasoning after which the engine closes it; ENGINE_UNLIMITED: none */
+    uint32_t reasoning_budget; /* with split_reasoning: tokens of reasoning after which the engine closes it;
+                                * ENGINE_UNLIMITED: none */
     uint64_t timeout_usec;     /* from submission to the last token; 0: none */
 } EngineRequest;
 
@@ -165,7 +167,8 @@ typedef enum EngineTextKind {
 
 typedef struct TokenLogprob {
     Token token;
-    float logprob; /* natural logarithm, of the model's own distribution (before temperature and filters) */
+    float logprob; /* natural logarithm, of the model's own distribution (before temperature and filters); at least
+                    * -9999 */
     uint32_t n_top;
     struct {
         Token token;
@@ -227,7 +230,8 @@ typedef enum EngineKvType {
 
 typedef struct EngineOptions {
     unsigned n_threads;  /* 0: one per physical core */
-    uint64_t pool_bytes; /* size of the KV pool; 0: enough for the context, at most a quarter of the free memory */
+    uint64_t pool_bytes; /* size of the KV pool; 0: enough for four of the longest sequences, at most a quarter of the
+                          * free memory */
     EngineKvType kv_type;
     uint32_t context_size;        /* longest sequence; 0: the model's own, as far as the pool has room */
     uint32_t step_tokens;         /* a step's budget, and so the longest chunk of a prompt; 0: 256 */
