@@ -470,10 +470,12 @@ static void test_fails_with_its_model(void **state) {
     Client *c = *state;
     c->model.never_ends = true;
     c->model.fail_after_steps = 10;
+    c->model.step_limit = 5; /* not before both have been accepted */
     client_start(c, &(EngineOptions){.pool_bytes = 64 * PAGE, .max_running = 1});
     Token prompt[1] = {'a'};
     EngineRequest r = request(prompt, 1, 500);
     uint64_t id[2] = {client_submit(c, &r), client_submit(c, &r)};
+    c->model.step_limit = UINT32_MAX;
     for (int i = 0; i < 2; i++) {
         client_wait(c, id[i]);
         assert_int_equal(client_find(c, id[i])->error.code, -EIO);

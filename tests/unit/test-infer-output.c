@@ -31,8 +31,11 @@ static char *collect(bool terminal, const Options *options, void (*feed)(Output 
     feed(&o);
     assert_int_equal(output_end(&o), 0);
     close(fds[1]);
-    ssize_t n = read(fds[0], got, sizeof(got) - 1);
-    got[MAX(n, (ssize_t)0)] = '\0';
+    /* a terminal hands out what it has so far, and ends with EIO */
+    size_t size = 0;
+    for (ssize_t n; size < sizeof(got) - 1 && (n = read(fds[0], got + size, sizeof(got) - 1 - size)) > 0;)
+        size += (size_t)n;
+    got[size] = '\0';
     close(fds[0]);
     return got;
 }
