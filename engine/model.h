@@ -84,7 +84,7 @@ struct Model {
     ModelInfo *info;         /* owned */
     Config config;
     Weights weights;
-    Tokenizer *tokenizer; /* owned */
+    Tokenizer *tokenizer;    /* owned */
     Template *chat_template; /* owned; NULL if the file has none */
 };
 
