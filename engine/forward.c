@@ -1,6 +1,7 @@
 /* One pass of a batch of tokens through the model; see forward.h. The function forward() reads like the architecture:
  * every worker runs it, the layers deal out their work among the workers and meet at barriers. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -72,12 +73,27 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     p->v = cut(&cutter, rows * c->n_kv_heads * c->head_dim_v, sizeof(float));
     p->attended = cut(&cutter, rows * c->n_heads * c->head_dim_v, sizeof(float));
     p->hidden = cut(&cutter, rows * c->n_ff, sizeof(float));
-    p->rope_cos = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
-    p->rope_sin = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
+    for (RopeKind kind = 0; kind < ROPE_KINDS; kind++) {
+        size_t n_dims = kind == ROPE_LOCAL ? c->rope_local.n_dims : c->rope.n_dims;
+        p->rope_cos[kind] = cut(&cutter, rows * n_dims, sizeof(float));
+        p->rope_sin[kind] = cut(&cutter, rows * n_dims, sizeof(float));
+    }
     f->logits = cut(&cutter, (size_t)f->options.max_logits * c->n_vocab, sizeof(float));
     for (size_t i = 0; i < n_threads; i++)
         f->workers[i] = (Worker){.pass = p, .scratch = cut(&cutter, p->worker_floats, sizeof(float))};
     return cutter.used;
+}
+
+/* A context longer than the model was first trained for has factors of its own, whatever the length of a prompt. */
+static int make_rope_tables(Forward *f) {
+    const Config *c = &f->model->config;
+    const Weights *w = &f->model->weights;
+    const Tensor *freqs = &w->rope_freqs;
+
+    if (w->rope_factors_long.data && w->rope_factors_short.data)
+        freqs = f->options.max_context > c->rope.original_context ? &w->rope_factors_long : &w->rope_factors_short;
+    int r = rope_table_new(&c->rope, freqs, &f->pass.rope[ROPE_GLOBAL]);
+    return r < 0 || c->window == 0 ? r : rope_table_new(&c->rope_local, NULL, &f->pass.rope[ROPE_LOCAL]);
 }
 
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {
@@ -96,7 +112,7 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     r = threads_new(o->n_threads, &f->pass.threads, e);
     if (r < 0)
         return r;
-    r = rope_table_new(&m->config, &m->weights.rope_freqs, &f->pass.rope);
+    r = make_rope_tables(f);
     if (r < 0)
         return error_set(e, r, "out of memory");
     f->workers = calloc(threads_count(f->pass.threads), sizeof(*f->workers));
@@ -120,7 +136,8 @@ Forward *forward_free(Forward *f) {
         return NULL;
 
     f->pass.threads = threads_free(f->pass.threads);
-    rope_table_done(&f->pass.rope);
+    for (RopeKind kind = 0; kind < ROPE_KINDS; kind++)
+        rope_table_done(&f->pass.rope[kind]);
     if (f->arena)
         munmap(f->arena, f->arena_bytes);
     free(f->workers);
@@ -139,6 +156,8 @@ static void embed(Worker *w, const Forward *f) {
     while (threads_next(p->threads, p->n_rows, 4, &begin, &end))
         for (size_t r = begin; r < end; r++) {
             p->kernels->dequantize[t->type](t->data + *f->tokens[r] * t->row_bytes, p->x + r * t->ne[0], t->ne[0]);
+            if (p->config->embd_scale != 1)
+                p->kernels->scale(p->x + r * t->ne[0], p->config->embd_scale, t->ne[0]);
             rope_row(p, (uint32_t)r);
         }
     threads_barrier(p->threads);
@@ -164,6 +183,17 @@ static void keep_logit_rows(Worker *w, const Forward *f) {
 static void logits(Worker *w, const Forward *f) {
     const Linear job = {&f->model->weights.output, &f->model->weights.output_bias, f->logits, f->model->config.n_vocab};
     linear(w, &job, 1, w->pass->normed);
+
+    const Config *c = w->pass->config;
+    if (c->logit_scale == 1 && c->logit_softcap == 0)
+        return;
+    size_t n = (size_t)f->n_logits * c->n_vocab, begin, end;
+    while (threads_next(w->pass->threads, n, 4096, &begin, &end)) {
+        w->pass->kernels->scale(f->logits + begin, c->logit_scale, end - begin);
+        for (size_t i = begin; c->logit_softcap > 0 && i < end; i++)
+            f->logits[i] = c->logit_softcap * tanhf(f->logits[i] / c->logit_softcap);
+    }
+    threads_barrier(w->pass->threads);
 }
 
 static void forward(void *userdata, unsigned i) {
@@ -181,7 +211,7 @@ static void forward(void *userdata, unsigned i) {
         attention_gqa_project(w, l, layer);
         if (last && f->n_logits == 0)
             return;
-        attention_gqa_attend(w, layer);
+        attention_gqa_attend(w, l, layer);
         if (last)
             keep_logit_rows(w, f);
         attention_gqa_output(w, l);

@@ -17,13 +17,13 @@ static int read_chat_template(Model *m, Error *e) {
 }
 
 /* Frequencies are divided by these. */
-static int check_rope_freqs(const Tensor *t, Error *e) {
+static int check_rope_freqs(const char *name, const Tensor *t, Error *e) {
     for (uint64_t i = 0; t->data && i < t->ne[0]; i++) {
         float f;
         memcpy(&f, t->data + i * sizeof(f), sizeof(f));
         if (!isfinite(f) || f <= 0)
-            return error_set(e, -EBADMSG, "tensor rope_freqs.weight: factor %llu is %g, must be positive",
-                (unsigned long long)i, (double)f);
+            return error_set(
+                e, -EBADMSG, "tensor %s: factor %llu is %g, must be positive", name, (unsigned long long)i, (double)f);
     }
     return 0;
 }
@@ -50,7 +50,9 @@ static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
         return r;
     if (!m->weights.output.data)
         m->weights.output = m->weights.token_embd;
-    if ((r = check_rope_freqs(&m->weights.rope_freqs, e)) < 0)
+    if ((r = check_rope_freqs("rope_freqs.weight", &m->weights.rope_freqs, e)) < 0 ||
+        (r = check_rope_freqs("rope_factors_long.weight", &m->weights.rope_factors_long, e)) < 0 ||
+        (r = check_rope_freqs("rope_factors_short.weight", &m->weights.rope_factors_short, e)) < 0)
         return r;
 
     /* last, because it takes longer than all the rest */

@@ -42,6 +42,11 @@ typedef struct RopeConfig {
     float ext_factor, beta_fast, beta_slow; /* YaRN; ext_factor 0..1 blends interpolation and extrapolation */
 } RopeConfig;
 
+typedef enum Activation {
+    ACTIVATION_SILU,
+    ACTIVATION_GELU, /* by its tanh approximation */
+} Activation;
+
 typedef struct Config {
     uint32_t n_layers;
     uint32_t n_embd;
@@ -55,6 +60,16 @@ typedef struct Config {
     float norm_eps;
     float attn_scale; /* 1/sqrt(head_dim_k) unless the file says otherwise */
     RopeConfig rope;
+    Activation activation;
+    float embd_scale;     /* embeddings are multiplied by this */
+    float residual_scale; /* what a layer adds is multiplied by this */
+    float logit_scale;    /* logits are multiplied by this */
+    float attn_softcap;   /* scores become cap * tanh(score / cap); 0: they stay (Gemma 2) */
+    float logit_softcap;  /* likewise */
+    /* Some layers look back only so far (sliding window); of every window_period layers the last sees everything. */
+    uint32_t window; /* positions, its own included; 0: every layer sees everything */
+    uint32_t window_period;
+    RopeConfig rope_local; /* of the layers with a window */
 } Config;
 
 typedef struct LayerWeights {
@@ -62,7 +77,9 @@ typedef struct LayerWeights {
     Tensor attn_q, attn_q_bias;
     Tensor attn_k, attn_k_bias;
     Tensor attn_v, attn_v_bias;
+    Tensor attn_q_norm, attn_k_norm; /* f32[head_dim_k], of every head before it rotates */
     Tensor attn_output, attn_output_bias;
+    Tensor attn_post_norm, ffn_post_norm; /* of what the layer adds */
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
@@ -73,9 +90,15 @@ typedef struct Weights {
     Tensor output_norm;
     Tensor output; /* token_embd again where the file ties them */
     Tensor output_bias;
-    Tensor rope_freqs;    /* positive f32[rope.n_dims / 2], divides each frequency (Llama 3.1) */
-    LayerWeights *layers; /* owned, [n_layers] */
+    Tensor rope_freqs; /* positive f32[rope.n_dims / 2], divides each frequency (Llama 3.1) */
+    Tensor rope_factors_long,
+        rope_factors_short; /* likewise, for contexts beyond rope.original_context and within (Phi 3) */
+    LayerWeights *layers;   /* owned, [n_layers] */
 } Weights;
+
+static inline bool layer_is_local(const Config *c, uint32_t layer) {
+    return c->window > 0 && (layer + 1) % c->window_period != 0;
+}
 
 struct Model {
     unsigned n_ref;          /* atomic */

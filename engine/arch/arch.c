@@ -6,8 +6,13 @@
 #include "arch.h"
 
 static const Architecture *const architectures[] = {
+    &arch_gemma2,
+    &arch_gemma3,
+    &arch_granite,
     &arch_llama,
+    &arch_phi3,
     &arch_qwen2,
+    &arch_qwen3,
 };
 
 const TensorSpec arch_tensors_decoder[] = {
@@ -24,6 +29,12 @@ const TensorSpec arch_tensors_attention[] = {
     LAYER_TENSOR("attn_k.weight", attn_k, DIM_EMBD, DIM_K),
     LAYER_TENSOR("attn_v.weight", attn_v, DIM_EMBD, DIM_V),
     LAYER_TENSOR("attn_output.weight", attn_output, DIM_HEADS, DIM_EMBD),
+    {},
+};
+
+const TensorSpec arch_tensors_qk_norm[] = {
+    LAYER_TENSOR("attn_q_norm.weight", attn_q_norm, DIM_HEAD_K),
+    LAYER_TENSOR("attn_k_norm.weight", attn_k_norm, DIM_HEAD_K),
     {},
 };
 

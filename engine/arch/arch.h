@@ -15,12 +15,18 @@ typedef enum TensorDim {
     DIM_HEADS, /* n_heads * head_dim_v: all heads' results side by side */
     DIM_FF,
     DIM_ROPE_PAIRS, /* rope.n_dims / 2 */
+    DIM_HEAD_K,     /* head_dim_k */
+    DIM_QK,         /* rows of a fused tensor: queries and keys, */
+    DIM_QKV,        /* and values */
+    DIM_FF2,        /* gate and up */
 } TensorDim;
 
 typedef struct TensorSpec {
     const char *name; /* after "blk.LAYER." if there is one of it in every layer; NULL ends a table */
     size_t slot;      /* where its Tensor lies: bytes into LayerWeights, or into Weights for those outside the layers */
     TensorDim ne[4];  /* ne[1] = DIM_NONE: a vector, which is always F32 */
+    TensorDim fused;  /* DIM_NONE, or how many rows the file's tensor has; this slot is a range of them, */
+    TensorDim offset; /* which begins here; DIM_NONE: at the first row */
     bool per_layer;
     bool optional;
 } TensorSpec;
@@ -36,17 +42,25 @@ typedef struct TensorSpec {
 #define LAYER_TENSOR_OPTIONAL(name_, slot_, ...)                                                                       \
     { .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true, .optional = true }
 
+/* ne[1] rows of a tensor that holds several slots' rows, one after the other. */
+#define LAYER_TENSOR_FUSED(name_, slot_, k_, rows_, offset_, all_)                                                     \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {(k_), (rows_)}, .fused = (all_),                \
+        .offset = (offset_), .per_layer = true                                                                         \
+    }
+
 typedef struct Architecture {
     const char *name;                 /* general.architecture, and the prefix of its keys */
     const TensorSpec *const *tensors; /* tables, NULL-terminated */
     int (*configure)(const Gguf *g, Config *c, Error *e);
 } Architecture;
 
-extern const Architecture arch_llama, arch_qwen2;
+extern const Architecture arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_phi3, arch_qwen2, arch_qwen3;
 
 /* Tables that several architectures share. */
 extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
 extern const TensorSpec arch_tensors_attention[]; /* norm and projections, no biases */
+extern const TensorSpec arch_tensors_qk_norm[];   /* of every head */
 extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down */
 
 /* -EOPNOTSUPP names the architecture and lists those we have. */
@@ -55,6 +69,16 @@ int arch_find(GgufString name, const Architecture **ret, Error *e);
 /* Reads and checks what every decoder has: sizes, attention heads, RoPE with its scaling. n_vocab is left alone, the
  * RoPE layout is the architecture's to set. */
 int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e);
+
+/* {arch}.{name}: a finite number, a size between 1 and max; the value stays when the key is absent, 0 is returned then.
+ */
+int arch_read_number(const Gguf *g, const char *arch, const char *name, float *v, Error *e);
+int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t max, uint32_t *v, Error *e);
+
+/* What the Gemmas share: norms after each block; GELU, scaled embeddings, local layers. layers_27b: how many layers the
+ * one model has that scales its queries otherwise; period: one layer in so many is global. */
+extern const TensorSpec arch_tensors_gemma[];
+int arch_configure_gemma(const Gguf *g, const char *arch, uint32_t layers_27b, uint32_t period, Config *c, Error *e);
 
 /* Fills the slots of *w, whose layers are allocated and zero. Every tensor of the file must have a slot, every slot
  * that is not optional a tensor of the right shape and of a type that we can compute with. */

@@ -25,6 +25,10 @@ static uint64_t dimension(const Config *c, TensorDim d) {
     case DIM_HEADS: return (uint64_t)c->n_heads * c->head_dim_v;
     case DIM_FF: return c->n_ff;
     case DIM_ROPE_PAIRS: return c->rope.n_dims / 2;
+    case DIM_HEAD_K: return c->head_dim_k;
+    case DIM_QK: return dimension(c, DIM_Q) + dimension(c, DIM_K);
+    case DIM_QKV: return dimension(c, DIM_QK) + dimension(c, DIM_V);
+    case DIM_FF2: return 2 * (uint64_t)c->n_ff;
     }
     assert(false);
     return 0;
@@ -44,7 +48,7 @@ static int check_shape(const Binder *b, const TensorSpec *s, const char *name, c
     uint32_t n_dims = 1;
     bool fits = true;
     for (uint32_t i = 0; i < 4; i++) {
-        wanted[i] = dimension(b->config, s->ne[i]);
+        wanted[i] = dimension(b->config, i == 1 && s->fused != DIM_NONE ? s->fused : s->ne[i]);
         if (s->ne[i] != DIM_NONE)
             n_dims = i + 1;
         fits &= s->ne[i] == DIM_VOCAB ? t->ne[i] >= wanted[i] : t->ne[i] == wanted[i];
@@ -66,13 +70,16 @@ static int check_type(const TensorSpec *s, const char *name, const GgufTensor *t
     return 0;
 }
 
-/* The tensor without the padding of a vocabulary: ids beyond the tokenizer's never get a logit. */
+/* The tensor without the padding of a vocabulary (ids beyond the tokenizer's never get a logit), or its part of a fused
+ * one. */
 static Tensor view(const Binder *b, const TensorSpec *s, const GgufTensor *t) {
     const QuantTraits *q = quant_traits(t->type);
     Tensor v = {.data = t->data, .type = t->type, .n_dims = t->n_dims};
     for (uint32_t i = 0; i < 4; i++)
         v.ne[i] = dimension(b->config, s->ne[i]);
     v.row_bytes = v.ne[0] / q->block_size * q->block_bytes;
+    if (s->offset != DIM_NONE)
+        v.data += dimension(b->config, s->offset) * v.row_bytes;
     return v;
 }
 

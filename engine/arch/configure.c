@@ -132,12 +132,10 @@ static int read_yarn(const Gguf *g, const char *arch, Config *c, Error *e) {
     float ext_factor = 1.0f;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
-    rope->original_context = c->n_ctx_train;
 
     Key ext = key(arch, "rope.scaling.yarn_ext_factor");
-    int r =
-        read_optional_size(g, arch, "rope.scaling.original_context_length", MAX_CONTEXT, &rope->original_context, e);
-    if (r < 0 || (r = read_positive(g, arch, "rope.scaling.yarn_beta_fast", &rope->beta_fast, e)) < 0 ||
+    int r;
+    if ((r = read_positive(g, arch, "rope.scaling.yarn_beta_fast", &rope->beta_fast, e)) < 0 ||
         (r = read_positive(g, arch, "rope.scaling.yarn_beta_slow", &rope->beta_slow, e)) < 0 ||
         (r = gguf_get_f32(g, ext.name, &ext_factor, e)) < 0)
         return r;
@@ -157,9 +155,13 @@ static int read_rope(const Gguf *g, const char *arch, Config *c, Error *e) {
     rope->base = 10000.0f;
     rope->factor = 1.0f;
     rope->attn_factor = 1.0f;
+    rope->original_context = c->n_ctx_train;
 
     int r = read_optional_size(g, arch, "rope.dimension_count", c->head_dim_k, &rope->n_dims, e);
-    if (r < 0 || (r = read_positive(g, arch, "rope.freq_base", &rope->base, e)) < 0 ||
+    if (r < 0 ||
+        (r = read_optional_size(
+             g, arch, "rope.scaling.original_context_length", MAX_CONTEXT, &rope->original_context, e)) < 0 ||
+        (r = read_positive(g, arch, "rope.freq_base", &rope->base, e)) < 0 ||
         (r = read_positive(g, arch, "rope.scaling.attn_factor", &rope->attn_factor, e)) < 0)
         return r;
     if (rope->n_dims % 2 != 0)
@@ -186,7 +188,16 @@ static int read_rope(const Gguf *g, const char *arch, Config *c, Error *e) {
     return type == ROPE_SCALING_YARN ? read_yarn(g, arch, c, e) : 0;
 }
 
+int arch_read_number(const Gguf *g, const char *arch, const char *name, float *v, Error *e) {
+    return gguf_get_f32(g, key(arch, name).name, v, e);
+}
+
+int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t max, uint32_t *v, Error *e) {
+    return read_optional_size(g, arch, name, max, v, e);
+}
+
 int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {
+    c->embd_scale = c->residual_scale = c->logit_scale = 1.0f;
     int r = read_size(g, arch, "block_count", MAX_LAYERS, &c->n_layers, e);
     if (r < 0)
         return r;

@@ -50,6 +50,7 @@ typedef struct Kernels {
     void (*add)(float *y, const float *x, size_t n);          /* y += x */
     void (*scale)(float *y, float factor, size_t n);          /* y *= factor */
     void (*silu_mul)(float *y, const float *x, size_t n);     /* y = y / (1 + exp(-y)) * x */
+    void (*gelu_mul)(float *y, const float *x, size_t n);     /* y = gelu(y) * x, gelu by its tanh approximation */
     /* y = x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019); y may be x */
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
     /* Rotates the first n_dims of a head in place: x[i] = x[i] * cos[i] + x[partner of i] * sin[i], where sin carries

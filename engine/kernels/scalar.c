@@ -40,6 +40,13 @@ static void scale(float *y, float factor, size_t n) {
         y[i] *= factor;
 }
 
+/* Hendrycks and Gimpel 2016, arXiv 1606.08415 */
+static void gelu_mul(float *y, const float *x, size_t n) {
+    const float root = 0.79788456080286535588f; /* sqrt(2 / pi) */
+    for (size_t i = 0; i < n; i++)
+        y[i] = 0.5f * y[i] * (1.0f + tanhf(root * y[i] * (1.0f + 0.044715f * y[i] * y[i]))) * x[i];
+}
+
 static void silu_mul(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++)
         y[i] = y[i] / (1.0f + expf(-y[i])) * x[i];
@@ -103,6 +110,7 @@ void kernels_fill_scalar(Kernels *k) {
         .add = add,
         .scale = scale,
         .silu_mul = silu_mul,
+        .gelu_mul = gelu_mul,
         .rms_norm = rms_norm,
         .rope_interleaved = rope_interleaved,
         .rope_halves = rope_halves,

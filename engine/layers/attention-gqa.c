@@ -64,14 +64,23 @@ static uint8_t *layer_page(const Pass *p, uint32_t page, uint32_t layer) {
     return p->pool + (size_t)page * p->kv.page_bytes + layer * p->kv.layer_bytes;
 }
 
-static void store_row(const Pass *p, uint32_t r, uint32_t layer) {
+/* Queries and keys of some models are normed head by head before they rotate. */
+static void norm_head(const Pass *p, const Tensor *weight, float *head) {
+    const Config *c = p->config;
+    if (weight->data)
+        p->kernels->rms_norm(head, head, (const float *)weight->data, c->head_dim_k, c->norm_eps);
+}
+
+static void store_row(const Pass *p, const LayerWeights *l, uint32_t r, uint32_t layer) {
     const Config *c = p->config;
     uint32_t position = p->rows[r].position, slot = position % KV_PAGE_TOKENS;
     size_t k_width = (size_t)c->n_kv_heads * c->head_dim_k, v_width = (size_t)c->n_kv_heads * c->head_dim_v;
     float *k = p->k + r * k_width, *v = p->v + r * v_width;
 
-    for (uint32_t h = 0; h < c->n_kv_heads; h++)
-        rope_apply(p, r, k + (size_t)h * c->head_dim_k);
+    for (uint32_t h = 0; h < c->n_kv_heads; h++) {
+        norm_head(p, &l->attn_k_norm, k + (size_t)h * c->head_dim_k);
+        rope_apply(p, layer, r, k + (size_t)h * c->head_dim_k);
+    }
     uint8_t *keys = layer_page(p, p->rows[r].pages[position / KV_PAGE_TOKENS], layer);
     uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes;
     store_vector(p, keys + slot * p->kv.k_row_bytes, k, k_width);
@@ -91,12 +100,13 @@ void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer) {
     size_t begin, end;
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++)
-            store_row(p, (uint32_t)r, layer);
+            store_row(p, l, (uint32_t)r, layer);
     threads_barrier(p->threads);
 }
 
 /* Rotates and scales the queries of a task's rows for one KV head into the tile. */
-static void load_queries(const Pass *p, const AttentionTask *task, uint32_t kv_head, Tile *t) {
+static void load_queries(
+    const Pass *p, const LayerWeights *l, const AttentionTask *task, uint32_t kv_head, uint32_t layer, Tile *t) {
     const Config *c = p->config;
     uint32_t group = group_size(c);
 
@@ -105,7 +115,8 @@ static void load_queries(const Pass *p, const AttentionTask *task, uint32_t kv_h
         uint32_t r = task->row + i / group, head = kv_head * group + i % group;
         float *q = t->q + (size_t)i * c->head_dim_k;
         memcpy(q, p->q + ((size_t)r * c->n_heads + head) * c->head_dim_k, c->head_dim_k * sizeof(float));
-        rope_apply(p, r, q);
+        norm_head(p, &l->attn_q_norm, q);
+        rope_apply(p, layer, r, q);
         p->kernels->scale(q, c->attn_scale, c->head_dim_k);
         t->max[i] = -INFINITY;
         t->sum[i] = 0;
@@ -131,6 +142,12 @@ static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, ui
         .k = c->head_dim_k,
     };
     p->kernels->matmul[type](&m);
+
+    for (uint32_t i = 0; c->attn_softcap > 0 && i < t->n; i++)
+        for (uint32_t j = 0; j < n; j++) {
+            float *score = &t->scores[(size_t)i * KV_PAGE_TOKENS + j];
+            *score = c->attn_softcap * tanhf(*score / c->attn_softcap);
+        }
 }
 
 /* The first n values of a page as floats: unpacked into the tile, or where they lie. */
@@ -148,7 +165,19 @@ static const float *page_values(
     return t->values;
 }
 
-/* One page for all rows of a task. A row sees the positions up to its own. */
+/* The first position that a row of a layer looks back to. */
+static uint32_t window_start(const Config *c, uint32_t layer, uint32_t position) {
+    return layer_is_local(c, layer) && position >= c->window ? position - c->window + 1 : 0;
+}
+
+/* Hides the first n scores of the page from a row's queries. */
+static void hide(Tile *t, uint32_t first_query, uint32_t n_queries, uint32_t n) {
+    for (uint32_t i = first_query; i < first_query + n_queries; i++)
+        for (uint32_t j = 0; j < n; j++)
+            t->scores[(size_t)i * KV_PAGE_TOKENS + j] = -INFINITY;
+}
+
+/* One page for all rows of a task. A row sees the positions up to its own, from where its window begins. */
 static void attend_page(
     const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t layer, uint32_t page, Tile *t) {
     const Config *c = p->config;
@@ -163,13 +192,16 @@ static void attend_page(
 
     for (uint32_t r = 0, same; r < task->n_rows; r += same) {
         same = 1;
-        if (rows[r].position < start)
+        uint32_t from = window_start(c, layer, rows[r].position);
+        if (rows[r].position < start || from >= start + n)
             continue;
         uint32_t seen = MIN(rows[r].position + 1 - start, n);
-        if (seen == n) /* and so do all after it */
+        if (seen == n && !layer_is_local(c, layer)) /* and so do all after it */
             same = task->n_rows - r;
 
         uint32_t first = r * group, n_queries = same * group;
+        if (from > start)
+            hide(t, first, n_queries, from - start);
         for (uint32_t i = first; i < first + n_queries; i++)
             t->rescale[i] =
                 p->kernels->softmax_block(t->scores + (size_t)i * KV_PAGE_TOKENS, seen, &t->max[i], &t->sum[i]);
@@ -200,7 +232,7 @@ static void store_attended(const Pass *p, const AttentionTask *task, uint32_t kv
     }
 }
 
-void attention_gqa_attend(Worker *w, uint32_t layer) {
+void attention_gqa_attend(Worker *w, const LayerWeights *l, uint32_t layer) {
     Pass *p = w->pass;
     const Config *c = p->config;
     Tile t = tile_layout(c, w->scratch);
@@ -212,8 +244,9 @@ void attention_gqa_attend(Worker *w, uint32_t layer) {
         uint32_t kv_head = (uint32_t)((n - 1 - begin) % c->n_kv_heads);
         uint32_t last = p->rows[task->row + task->n_rows - 1].position;
 
-        load_queries(p, task, kv_head, &t);
-        for (uint32_t page = 0; page <= last / KV_PAGE_TOKENS; page++)
+        load_queries(p, l, task, kv_head, layer, &t);
+        uint32_t first = window_start(c, layer, p->rows[task->row].position);
+        for (uint32_t page = first / KV_PAGE_TOKENS; page <= last / KV_PAGE_TOKENS; page++)
             attend_page(p, task, kv_head, layer, page, &t);
         store_attended(p, task, kv_head, &t);
     }
@@ -221,7 +254,5 @@ void attention_gqa_attend(Worker *w, uint32_t layer) {
 }
 
 void attention_gqa_output(Worker *w, const LayerWeights *l) {
-    Pass *p = w->pass;
-    const Linear job = {&l->attn_output, &l->attn_output_bias, p->x, p->config->n_embd, .accumulate = true};
-    linear(w, &job, 1, p->attended);
+    residual(w, &l->attn_output, &l->attn_output_bias, &l->attn_post_norm, w->pass->attended);
 }

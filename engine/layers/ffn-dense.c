@@ -5,6 +5,8 @@
 static void gate_up(Worker *w, const LayerWeights *l) {
     Pass *p = w->pass;
     size_t n_ff = p->config->n_ff, begin, end;
+    void (*gate)(float *, const float *, size_t) =
+        p->config->activation == ACTIVATION_GELU ? p->kernels->gelu_mul : p->kernels->silu_mul;
 
     size_t grain = linear_grain(p, n_ff);
     while (threads_next(p->threads, n_ff, grain, &begin, &end)) {
@@ -12,7 +14,7 @@ static void gate_up(Worker *w, const LayerWeights *l) {
         linear_range(p, &l->ffn_gate, &l->ffn_gate_bias, p->normed, p->n_rows, begin, end, p->hidden + begin, n_ff);
         linear_range(p, &l->ffn_up, &l->ffn_up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
         for (uint32_t r = 0; r < p->n_rows; r++)
-            p->kernels->silu_mul(p->hidden + r * n_ff + begin, w->scratch + r * n, n);
+            gate(p->hidden + r * n_ff + begin, w->scratch + r * n, n);
     }
     threads_barrier(p->threads);
 }
@@ -20,6 +22,5 @@ static void gate_up(Worker *w, const LayerWeights *l) {
 void ffn_dense(Worker *w, const LayerWeights *l) {
     Pass *p = w->pass;
     gate_up(w, l);
-    const Linear down = {&l->ffn_down, &l->ffn_down_bias, p->x, p->config->n_embd, .accumulate = true};
-    linear(w, &down, 1, p->hidden);
+    residual(w, &l->ffn_down, &l->ffn_down_bias, &l->ffn_post_norm, p->hidden);
 }

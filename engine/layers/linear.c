@@ -59,3 +59,26 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, const float *x) {
     }
     threads_barrier(p->threads);
 }
+
+void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, const float *input) {
+    Pass *p = w->pass;
+    const Config *c = p->config;
+    bool plain = !post_norm->data && c->residual_scale == 1;
+    size_t n = c->n_embd, begin, end;
+
+    /* normed has served its purpose by now */
+    const Linear job = {weight, bias, plain ? p->x : p->normed, n, .accumulate = plain};
+    linear(w, &job, 1, input);
+    if (plain)
+        return;
+    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
+        for (size_t r = begin; r < end; r++) {
+            float *y = p->normed + r * n;
+            if (post_norm->data)
+                p->kernels->rms_norm(y, y, (const float *)post_norm->data, n, c->norm_eps);
+            if (c->residual_scale != 1)
+                p->kernels->scale(y, c->residual_scale, n);
+            p->kernels->add(p->x + r * n, y, n);
+        }
+    threads_barrier(p->threads);
+}

@@ -19,6 +19,13 @@ typedef struct AttentionTask {
     uint32_t n_rows;
 } AttentionTask;
 
+/* Layers with a window may rotate otherwise than those that see everything. */
+typedef enum RopeKind {
+    ROPE_GLOBAL,
+    ROPE_LOCAL,
+    ROPE_KINDS,
+} RopeKind;
+
 typedef struct RopeTable {
     double *frequency; /* owned, [n_dims / 2], radians per position */
     float magnitude;   /* cos and sin are multiplied by it: YaRN's attention factor */
@@ -29,7 +36,7 @@ typedef struct Pass {
     const Config *config;
     const Kernels *kernels;
     Threads *threads;
-    RopeTable rope;
+    RopeTable rope[ROPE_KINDS];
     KvLayout kv;
     uint8_t *pool; /* borrowed, the arena of pages */
 
@@ -38,14 +45,14 @@ typedef struct Pass {
     AttentionTask *tasks;
     uint32_t n_tasks;
 
-    float *x;                   /* [n_embd]: the residual stream */
-    float *normed;              /* [n_embd] */
-    float *q;                   /* [n_heads][head_dim_k] */
-    float *k;                   /* [n_kv_heads][head_dim_k] */
-    float *v;                   /* [n_kv_heads][head_dim_v] */
-    float *attended;            /* [n_heads][head_dim_v] */
-    float *hidden;              /* [n_ff] */
-    float *rope_cos, *rope_sin; /* [rope.n_dims], as kernels.h wants them */
+    float *x;                                           /* [n_embd]: the residual stream */
+    float *normed;                                      /* [n_embd] */
+    float *q;                                           /* [n_heads][head_dim_k] */
+    float *k;                                           /* [n_kv_heads][head_dim_k] */
+    float *v;                                           /* [n_kv_heads][head_dim_v] */
+    float *attended;                                    /* [n_heads][head_dim_v] */
+    float *hidden;                                      /* [n_ff] */
+    float *rope_cos[ROPE_KINDS], *rope_sin[ROPE_KINDS]; /* [rope.n_dims], as kernels.h wants them */
     size_t worker_floats;
 } Pass;
 
@@ -75,22 +82,25 @@ size_t linear_grain(const Pass *p, size_t n_out);
 /* normed = norm(x) * weight */
 void norm(Worker *w, const Tensor *weight);
 
-int rope_table_new(const Config *c, const Tensor *freqs, RopeTable *ret);
+int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
 void rope_table_done(RopeTable *t);
 /* The rotations of one row's position. One worker alone. */
 void rope_row(const Pass *p, uint32_t row);
-/* Rotates one head in place. */
-void rope_apply(const Pass *p, uint32_t row, float *head);
+/* Rotates one head of a layer in place. */
+void rope_apply(const Pass *p, uint32_t layer, uint32_t row, float *head);
 
 /* Writes keys and values of all rows to their pages, then, with `attend`, leaves each row's attention over everything
  * up to itself in `attended`. */
 void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer);
-void attention_gqa_attend(Worker *w, uint32_t layer);
+void attention_gqa_attend(Worker *w, const LayerWeights *l, uint32_t layer);
 void attention_gqa_output(Worker *w, const LayerWeights *l);
 /* Floats of worker scratch that attention needs. */
 size_t attention_gqa_scratch(const Config *c);
 /* Query rows that one task takes. */
 uint32_t attention_gqa_task_rows(const Config *c);
 
-/* x += down(silu(gate(normed)) * up(normed)) */
+/* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. */
+void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, const float *input);
+
+/* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);

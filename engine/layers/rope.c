@@ -21,8 +21,7 @@ static double yarn_ramp(double low, double high, double i) {
     return 1 - fmin(1, fmax(0, y));
 }
 
-int rope_table_new(const Config *c, const Tensor *freqs, RopeTable *ret) {
-    const RopeConfig *rope = &c->rope;
+int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret) {
     uint32_t n = rope->n_dims / 2;
     _cleanup_(freep) double *frequency = calloc(n + 1, sizeof(*frequency));
     if (!frequency)
@@ -53,14 +52,20 @@ void rope_table_done(RopeTable *t) {
     free(TAKE_PTR(t->frequency));
 }
 
-void rope_row(const Pass *p, uint32_t row) {
-    const RopeConfig *rope = &p->config->rope;
+static const RopeConfig *config_of(const Pass *p, RopeKind kind) {
+    return kind == ROPE_LOCAL ? &p->config->rope_local : &p->config->rope;
+}
+
+static void fill_row(const Pass *p, uint32_t row, RopeKind kind) {
+    const RopeConfig *rope = config_of(p, kind);
+    const RopeTable *table = &p->rope[kind];
     uint32_t n = rope->n_dims / 2;
-    float *cos_row = p->rope_cos + (size_t)row * rope->n_dims, *sin_row = p->rope_sin + (size_t)row * rope->n_dims;
+    float *cos_row = p->rope_cos[kind] + (size_t)row * rope->n_dims;
+    float *sin_row = p->rope_sin[kind] + (size_t)row * rope->n_dims;
 
     for (uint32_t i = 0; i < n; i++) {
-        double angle = p->rows[row].position * p->rope.frequency[i];
-        float c = (float)(cos(angle) * p->rope.magnitude), s = (float)(sin(angle) * p->rope.magnitude);
+        double angle = p->rows[row].position * table->frequency[i];
+        float c = (float)(cos(angle) * table->magnitude), s = (float)(sin(angle) * table->magnitude);
         uint32_t first = rope->layout == ROPE_INTERLEAVED ? 2 * i : i;
         uint32_t second = rope->layout == ROPE_INTERLEAVED ? 2 * i + 1 : i + n;
         cos_row[first] = cos_row[second] = c;
@@ -69,9 +74,17 @@ void rope_row(const Pass *p, uint32_t row) {
     }
 }
 
-void rope_apply(const Pass *p, uint32_t row, float *head) {
-    const RopeConfig *rope = &p->config->rope;
-    const float *c = p->rope_cos + (size_t)row * rope->n_dims, *s = p->rope_sin + (size_t)row * rope->n_dims;
+void rope_row(const Pass *p, uint32_t row) {
+    for (RopeKind kind = 0; kind < ROPE_KINDS; kind++)
+        if (p->rope[kind].frequency)
+            fill_row(p, row, kind);
+}
+
+void rope_apply(const Pass *p, uint32_t layer, uint32_t row, float *head) {
+    RopeKind kind = layer_is_local(p->config, layer) ? ROPE_LOCAL : ROPE_GLOBAL;
+    const RopeConfig *rope = config_of(p, kind);
+    const float *c = p->rope_cos[kind] + (size_t)row * rope->n_dims,
+                *s = p->rope_sin[kind] + (size_t)row * rope->n_dims;
     if (rope->layout == ROPE_INTERLEAVED)
         p->kernels->rope_interleaved(head, c, s, rope->n_dims);
     else

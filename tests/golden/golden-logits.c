@@ -18,7 +18,8 @@
 #define MAX_NMSE   1e-6 /* of float32 files; quantised ones bring their own */
 #define MIN_MARGIN 0.01 /* two logits closer than this may change places by rounding */
 #define MAX_ROWS   128u
-#define EXIT_SKIP  77 /* as meson understands it */
+#define CONTEXT    1024 /* positions that the recorded logits were computed for; longrope chooses its factors by it */
+#define EXIT_SKIP  77   /* as meson understands it */
 
 typedef struct Case {
     const char *folder, *name;
@@ -169,7 +170,7 @@ static float *compute(Case *c, const Plan *p) {
     ForwardOptions options = {.n_threads = p->n_threads,
         .max_rows = MAX_ROWS + 3,
         .max_logits = MAX_ROWS + 3,
-        .max_context = MAX_ROWS,
+        .max_context = CONTEXT,
         .kv_type = ENGINE_KV_F32};
     _cleanup_(forward_freep) Forward *f = NULL;
     Error e = {};

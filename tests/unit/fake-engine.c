@@ -158,7 +158,8 @@ int model_detokenize(
     return 0;
 }
 
-int model_format_chat(const Model *m, const ChatMessage *messages, size_t n_messages, const ChatOptions *options, Prompt *ret, Error *e) {
+int model_format_chat(
+    const Model *m, const ChatMessage *messages, size_t n_messages, const ChatOptions *options, Prompt *ret, Error *e) {
     TextSpan *spans = calloc(n_messages * 4 + 1, sizeof(TextSpan));
     size_t n = 0;
     for (size_t i = 0; i < n_messages; i++) {
