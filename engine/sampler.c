@@ -1,8 +1,7 @@
 /* The sampler; see sampler.h for what is done in which order.
  *
  * A vocabulary may have 150,000 tokens and a step many sequences, so nothing here sorts it: top-k and the alternatives
- * of the log-probabilities keep a small heap, top-p takes the largest few and only asks for more if they do not
- * suffice.
+ * of the log-probabilities keep a small heap, top-p looks for the logit where it ends.
  *
  * Everything that decides about a token is plain float arithmetic written out here, exp() included: a C library's
  * differs in the last bit between machines, and the same seed has to give the same text. */
@@ -26,6 +25,7 @@ struct SamplerScratch {
     uint32_t n_vocab;
     Candidate *candidates; /* owned, [n_vocab] */
     float *p;              /* owned, [n_vocab]: weights of the candidates */
+    double weights[2048];  /* of the values of one digit of a logit */
     float *raw;            /* owned, [n_vocab]: the logits before anything was added */
     uint32_t *count;       /* owned, [n_vocab], all 0 between calls */
 };
@@ -258,21 +258,52 @@ static double weigh(SamplerScratch *sc, size_t n, float max) {
     return sum;
 }
 
-/* Keeps the fewest candidates, largest first, whose probabilities reach top_p together. */
-static size_t top_p(SamplerScratch *sc, size_t n, float max, float top_p, bool sorted) {
-    double wanted = weigh(sc, n, max) * (double)top_p;
-    for (size_t k = MIN(n, (size_t)128);; k = MIN(n, k * 8)) {
-        if (!sorted)
-            select_first(sc->candidates, n, k);
-        double sum = 0;
-        for (size_t i = 0; i < k; i++) {
-            sum += exp_nonpositive(sc->candidates[i].logit - max);
-            if (sum >= wanted)
-                return i + 1;
+/* Floats as integers that sort the same way. */
+static inline uint32_t sort_key(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/* Keeps the fewest candidates, largest first, whose probabilities reach top_p together. Nothing is sorted: the logit at
+ * which they reach it is found digit by digit (a radix select by weight), so it takes the same time for a flat
+ * distribution as for a peaked one. */
+static size_t top_p(SamplerScratch *sc, size_t n, float max, float top_p) {
+    Candidate *c = sc->candidates;
+    double wanted = weigh(sc, n, max) * (double)top_p, above = 0;
+    uint64_t digits = 0; /* of the key, as far as it is known */
+    for (int shift = 22; shift >= 0; shift -= 11) {
+        memset(sc->weights, 0, sizeof(sc->weights));
+        for (size_t i = 0; i < n; i++) {
+            uint64_t key = (uint64_t)sort_key(c[i].logit);
+            if (key >> shift >> 11 == digits)
+                sc->weights[key >> shift & 2047] += sc->p[i];
         }
-        if (k == n)
-            return n;
+        /* rounding may leave the sum just short: then the last digit that has any weight */
+        unsigned digit = 0;
+        double before = above;
+        for (unsigned i = 2048; i-- > 0 && above < wanted;)
+            if (sc->weights[i] > 0) {
+                digit = i;
+                before = above;
+                above += sc->weights[i];
+            }
+        above = before; /* of what is larger than any key that begins with these digits */
+        digits = digits << 11 | digit;
     }
+
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key = sort_key(c[i].logit);
+        if (key == digits) {
+            if (above >= wanted)
+                continue;
+            above += sc->p[i];
+        }
+        if (key >= digits)
+            c[kept++] = c[i];
+    }
+    return kept;
 }
 
 static size_t min_p(SamplerScratch *sc, size_t n, float max, float min_p) {
@@ -313,15 +344,13 @@ static Token sample(const SamplerOptions *o, SamplerScratch *sc, const SamplerIn
         if (logits[i] >= least)
             sc->candidates[n++] = (Candidate){logits[i], i};
 
-    bool sorted = false;
     if (o->top_k > 0) {
         size_t k = MIN((size_t)o->top_k, n);
         select_first(sc->candidates, n, k);
         n = k;
-        sorted = true;
     }
     if (o->top_p < 1)
-        n = top_p(sc, n, max, o->top_p, sorted);
+        n = top_p(sc, n, max, o->top_p);
     if (o->min_p > 0)
         n = min_p(sc, n, max, o->min_p);
     return draw(sc, n, max, o->temperature, sampler_random(o->seed, in->n_history - in->n_prompt));
