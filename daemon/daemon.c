@@ -21,6 +21,7 @@
 #include "parse.h"
 #include "request.h"
 
+#define GRACE_MS   3000                          /* for cancelled requests to end and their clients to be told */
 #define STUCK_USEC (10 * 60 * UINT64_C(1000000)) /* a step may be long on a small machine, but not that long */
 
 struct Lifecycle {
@@ -30,7 +31,7 @@ struct Lifecycle {
     uv_timer_t watchdog, idle, finish; /* finish: the drain's deadline, then the end on a clean stack */
     uint64_t watchdog_usec;
     uint64_t last_steps, last_progress; /* of the engine; uv_hrtime() */
-    bool ready, ending;
+    bool ready, cancelled, ending;
     Error error;
 };
 
@@ -112,15 +113,22 @@ static void end_stop(Lifecycle *l) {
     uv_close((uv_handle_t *)&l->finish, NULL);
 }
 
+static bool is_done(const Daemon *d) {
+    return d->n_requests == 0 && (!d->http || http_server_n_active(d->http) == 0);
+}
+
+/* The drain is over, or everything is done, or those that were told to end have had their time to say so. */
 static void on_finish(uv_timer_t *timer) {
     Lifecycle *l = timer->data;
 
-    if (l->d->n_requests == 0) {
+    if (is_done(l->d) || l->cancelled) {
         end_stop(l);
         return;
     }
     log_warning("%" PRIu32 " requests did not end in time and are cancelled.", l->d->n_requests);
+    l->cancelled = true;
     request_cancel_all(l->d, -ESHUTDOWN, "inferd is stopping.");
+    uv_timer_start(&l->finish, on_finish, GRACE_MS, 0);
 }
 
 static void begin_stop(Lifecycle *l, const char *why) {
@@ -129,16 +137,17 @@ static void begin_stop(Lifecycle *l, const char *why) {
     if (l->ending)
         return;
     if (d->stopping) { /* asked again: do not wait any longer */
-        uv_timer_start(&l->finish, on_finish, 0, 0);
+        if (!l->cancelled)
+            uv_timer_start(&l->finish, on_finish, 0, 0);
         return;
     }
     d->stopping = true;
-    if (d->http)
-        http_server_stop(d->http);
     sd_notify(0, "STOPPING=1\nSTATUS=Stopping.");
     log_info("Stopping: %s.", why);
+    if (d->http)
+        http_server_stop(d->http);
     uv_timer_stop(&l->idle);
-    uv_timer_start(&l->finish, on_finish, d->n_requests ? d->config->drain_usec / 1000 : 0, 0);
+    uv_timer_start(&l->finish, on_finish, is_done(d) ? 0 : d->config->drain_usec / 1000, 0);
 }
 
 void daemon_fail(Daemon *d, const Error *error) {
@@ -156,6 +165,7 @@ static void on_idle_exit(uv_timer_t *timer) {
 
 static bool is_idle(const Daemon *d) {
     return d->n_requests == 0 && (!d->bus || bus_service_n_sessions(d->bus) == 0) &&
+           (!d->http || http_server_n_connections(d->http) == 0) &&
            model_host_availability(d->host) != AVAILABILITY_LOADING;
 }
 
@@ -169,7 +179,7 @@ void daemon_activity(Daemon *d) {
     if (!l || l->ending)
         return;
     if (d->stopping) {
-        if (d->n_requests == 0)
+        if (is_done(d))
             uv_timer_start(&l->finish, on_finish, 0, 0);
         return;
     }

@@ -324,6 +324,7 @@ void http_exchange_completed(
     http_connection_expect_request(c);
     if (http_server_stopping(c->server))
         http_connection_cut(c);
+    daemon_activity(http_server_daemon(c->server));
 }
 
 /* ------------------------------------------------------------------------------------------------ for handlers */

@@ -75,6 +75,7 @@ static void on_connection(
         http_connection_expect_request(c);
     } else
         unlink_connection(s, *context);
+    daemon_activity(s->daemon);
 }
 
 #define FULL_BODY                                                                                                      \
