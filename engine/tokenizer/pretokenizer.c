@@ -23,7 +23,10 @@
 
 #define SPACES   S "+(?!" NS ")|" S "+"
 #define NEWLINES S "*[\\r\\n]+"
-#define LINE     "[^\\n]+|\\n+"
+/* Where a run of spaces is cut many times, newlines are only looked for where it begins or a line has ended. */
+#define NEWLINES_ONCE "(?<![^" NS "\\r\\n])" NEWLINES
+#define RUN(LENGTH)   S LENGTH "(?!" NS ")|"
+#define LINE          "[^\\n]+|\\n+"
 
 #define SUFFIX_LOWER "'(?:[stmd]|re|ve|ll)"
 #define SUFFIX       "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])"
@@ -44,7 +47,7 @@
     CASED(UPPER, LOWER, SUFFIX) "|" NUMBERS "| ?[^" S "\\p{L}\\p{N}]+[\\r\\n/]*|" NEWLINES "|" SPACES
 
 /* the same classes without Han, as what is left when everything else is taken away */
-#define NO_LETTER     "\\p{N}\\p{P}\\p{S}\\p{Z}\\p{C}\\p{Han}"
+#define NO_LETTER     "\\p{N}\\p{P}\\p{S}\\p{Z}\\p{C}\\p{sc:Han}"
 #define UPPER_NOT_HAN "[^" NO_LETTER "\\p{Ll}]"
 #define LOWER_NOT_HAN "[^" NO_LETTER "\\p{Lu}\\p{Lt}]"
 
@@ -85,9 +88,8 @@ static const Family families[] = {
     {"dbrx smaug-bpe glm4 chatglm-bpe", {.clean_spaces = true}, {{LLAMA3("\\p{N}{1,3}")}}},
     {"minicpm5", {.whole_pieces = true, .clean_spaces = true}, {{"\\p{N}{1,3}"}, {LLAMA3("\\p{N}+")}}},
     {"jais-2", {.clean_spaces = true},
-        {{WORD "|\\p{N}{1,3}|" SYMBOLS "|" NEWLINES "|" S "{512}(?!" NS ")|" S "{256}(?!" NS ")|" S "{128}(?!" NS ")|" S
-               "{64}(?!" NS ")|" S "{32}(?!" NS ")|" S "{16}(?!" NS ")|" S "{8}(?!" NS ")|" S "{4}(?!" NS ")|" S
-               "{1,2}(?!" NS ")|" S}}},
+        {{WORD "|\\p{N}{1,3}|" SYMBOLS "|" NEWLINES_ONCE "|" RUN("{512}") RUN("{256}") RUN("{128}") RUN("{64}")
+                RUN("{32}") RUN("{16}") RUN("{8}") RUN("{4}") RUN("{1,2}") S}}},
     {"qwen2 deepseek-r1-qwen kormo f2llmv2 hunyuan solar-open grok-2", {}, {{QWEN2}}},
     {"stablelm2 megrez", {.clean_spaces = true}, {{QWEN2}}},
     {"laguna", {}, {{LINE}, {QWEN2}}},
@@ -103,7 +105,7 @@ static const Family families[] = {
     {"granite-embed-multi-97m", {.whole_pieces = true}, {{GPT4O("\\p{N}{1,3}", "(?:" SUFFIX ")?")}}},
     {"tekken", {.whole_pieces = true, .add_bos = true}, {{GPT4O("\\p{N}", "")}}},
     {"tiny_aya cohere2moe", {},
-        {{"(?<!\\p{Nd})\\p{Nd}++(?![\\p{L}\\p{M}\\p{N}\\p{Pc}])", .in_threes = true},
+        {{"(?<!\\p{Nd})\\p{Nd}++(?![\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}])", .in_threes = true},
             {GPT4O("\\p{N}{1,3}", "(?:" SUFFIX ")?")}}},
     {"youtu", {.whole_pieces = true},
         {{"[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|"
@@ -111,8 +113,8 @@ static const Family families[] = {
           "\\x{3001}-\\x{303F}\\x{FE30}-\\x{FE4F}]+|[\\x{3105}-\\x{312F}]+|[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{30FF}]+"},
             {GPT4O("\\p{N}", "(?:" SUFFIX ")?")}}},
     {"kimi-k2", {},
-        {{"\\p{Han}+|" CASED(UPPER_NOT_HAN, LOWER_NOT_HAN, "(?:" SUFFIX ")?") "|\\p{N}{1,3}|" SYMBOLS "|" NEWLINES
-                                                                              "|" SPACES}}},
+        {{"\\p{sc:Han}+|" CASED(UPPER_NOT_HAN, LOWER_NOT_HAN, "(?:" SUFFIX ")?") "|\\p{N}{1,3}|" SYMBOLS "|" NEWLINES
+                                                                                 "|" SPACES}}},
     {"deepseek-llm", {},
         {{"[\\r\\n]"}, {S "?" DEEPSEEK_CASED "+"},
             {S "?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+"},
@@ -126,7 +128,7 @@ static const Family families[] = {
              "\\x{2F00}-\\x{2FDF}\\x{E40}-\\x{EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{109F}\\x{AA60}-\\x{AA7F}"
              "\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+"},
             {DEEPSEEK3}}},
-    {"superbpe", {}, {{"\\p{N}+"}, {"\\p{Nd}+", .in_threes = true}}},
+    {"superbpe", {}, {{"\\p{N}+"}, {"(?:\\p{Nd}{3})++(?!\\p{Nd})", .in_threes = true}}},
     {"bloom gpt3-finnish", {.clean_spaces = true}, {{BLOOM}}},
     {"poro-chat", {}, {{BLOOM}}},
     {"viking", {}, {{BLOOM}, {"\\p{N}"}}},
