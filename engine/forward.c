@@ -29,7 +29,7 @@ KvLayout kv_layout(const Config *c, EngineKvType type) {
     KvLayout l = {
         .type = type,
         .k_row_bytes = (size_t)c->n_kv_heads * c->head_dim_k * element,
-        .v_row_bytes = (size_t)c->n_kv_heads * c->head_dim_v * element,
+        .v_row_bytes = c->latent.kv_rank ? 0 : (size_t)c->n_kv_heads * c->head_dim_v * element,
     };
     l.layer_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
     l.page_bytes = l.layer_bytes * c->n_layers;
@@ -53,7 +53,34 @@ static void *cut(Cutter *c, size_t n, size_t size) {
 static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     size_t n = MAX((size_t)o->max_rows * LINEAR_UNIT, (size_t)16384);
     n = MAX(n, attention_gqa_scratch(c));
+    n = MAX(n, attention_mla_scratch(c, o->max_rows));
+    n = MAX(n, 2 * (size_t)c->experts.n);
     return (n + 15) & ~(size_t)15;
+}
+
+static void cut_latent(Forward *f, Cutter *cutter) {
+    const Config *c = &f->model->config;
+    size_t rows = f->options.max_rows, width = MAX(c->latent.nope + c->rope.n_dims, c->latent.v_dim);
+    f->pass.q_low = cut(cutter, rows * c->latent.q_rank, sizeof(float));
+    f->pass.heads = cut(cutter, rows * c->n_heads * width, sizeof(float));
+}
+
+static void cut_routing(Forward *f, Cutter *cutter) {
+    const Config *c = &f->model->config;
+    const ExpertConfig *x = &c->experts;
+    size_t rows = f->options.max_rows, slots = rows * x->n_used;
+    Routing *t = &f->pass.routing;
+
+    t->scores = cut(cutter, rows * x->n, sizeof(float));
+    t->experts = cut(cutter, slots, sizeof(uint32_t));
+    t->weights = cut(cutter, slots, sizeof(float));
+    t->slots = cut(cutter, slots, sizeof(uint32_t));
+    t->shared_weights = cut(cutter, rows, sizeof(float));
+    t->first = cut(cutter, x->n + 1, sizeof(uint32_t));
+    t->active = cut(cutter, x->n, sizeof(uint32_t));
+    t->x = cut(cutter, slots * c->n_embd, sizeof(float));
+    t->hidden = cut(cutter, slots * x->n_ff, sizeof(float));
+    t->y = cut(cutter, slots * c->n_embd, sizeof(float));
 }
 
 static size_t cut_arena(Forward *f, uint8_t *base) {
@@ -70,9 +97,13 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     p->normed = cut(&cutter, rows * c->n_embd, sizeof(float));
     p->q = cut(&cutter, rows * c->n_heads * c->head_dim_k, sizeof(float));
     p->k = cut(&cutter, rows * c->n_kv_heads * c->head_dim_k, sizeof(float));
-    p->v = cut(&cutter, rows * c->n_kv_heads * c->head_dim_v, sizeof(float));
+    p->v = cut(&cutter, rows * c->n_kv_heads * MAX(c->head_dim_k, c->head_dim_v), sizeof(float));
     p->attended = cut(&cutter, rows * c->n_heads * c->head_dim_v, sizeof(float));
-    p->hidden = cut(&cutter, rows * c->n_ff, sizeof(float));
+    p->hidden = cut(&cutter, rows * MAX(c->n_ff, c->experts.n_ff_shared), sizeof(float));
+    if (c->latent.kv_rank)
+        cut_latent(f, &cutter);
+    if (c->experts.n)
+        cut_routing(f, &cutter);
     for (RopeKind kind = 0; kind < ROPE_KINDS; kind++) {
         size_t n_dims = kind == ROPE_LOCAL ? c->rope_local.n_dims : c->rope.n_dims;
         p->rope_cos[kind] = cut(&cutter, rows * n_dims, sizeof(float));
@@ -201,6 +232,7 @@ static void forward(void *userdata, unsigned i) {
     Worker *w = &f->workers[i];
     const Config *c = &f->model->config;
     const Weights *weights = &f->model->weights;
+    bool latent = c->latent.kv_rank > 0;
 
     embed(w, f);
     for (uint32_t layer = 0; layer < c->n_layers; layer++) {
@@ -208,16 +240,16 @@ static void forward(void *userdata, unsigned i) {
         bool last = layer == c->n_layers - 1;
 
         norm(w, &l->attn_norm);
-        attention_gqa_project(w, l, layer);
+        (latent ? attention_mla_project : attention_gqa_project)(w, l, layer);
         if (last && f->n_logits == 0)
             return;
         attention_gqa_attend(w, l, layer);
         if (last)
             keep_logit_rows(w, f);
-        attention_gqa_output(w, l);
+        (latent ? attention_mla_output : attention_gqa_output)(w, l);
 
         norm(w, &l->ffn_norm);
-        ffn_dense(w, l);
+        (layer_has_experts(c, layer) ? ffn_moe : ffn_dense)(w, l);
     }
     norm(w, &weights->output_norm);
     logits(w, f);

@@ -47,6 +47,29 @@ typedef enum Activation {
     ACTIVATION_GELU, /* by its tanh approximation */
 } Activation;
 
+/* Mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): each token goes through a few of many small networks. */
+typedef struct ExpertConfig {
+    uint32_t n;                       /* 0: none, every layer is dense */
+    uint32_t n_used;                  /* by each token */
+    uint32_t n_ff;                    /* width of each */
+    uint32_t n_ff_shared;             /* of the one that every token goes through besides; 0: none */
+    uint32_t n_dense_layers;          /* the first layers have none */
+    bool sigmoid;                     /* gate by sigmoid (DeepSeek V3), not by softmax */
+    bool normalise;                   /* the chosen ones' weights are made to add up to 1 */
+    float scale;                      /* and multiplied by this */
+    uint32_t n_groups, n_groups_used; /* experts are chosen from the best groups only; 1: no groups */
+} ExpertConfig;
+
+/* Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): a row of the cache is one latent vector and one rotated
+ * key for all heads, [rope | latent], of which the latent is also the value. kv_rank 0: ordinary attention. n_kv_heads,
+ * head_dim_k and head_dim_v speak of the cache. */
+typedef struct LatentConfig {
+    uint32_t q_rank; /* queries pass through so narrow a bottleneck; 0: they don't */
+    uint32_t kv_rank;
+    uint32_t nope;  /* of each head's query: what does not rotate */
+    uint32_t v_dim; /* of each head's value */
+} LatentConfig;
+
 typedef struct Config {
     uint32_t n_layers;
     uint32_t n_embd;
@@ -61,6 +84,8 @@ typedef struct Config {
     float attn_scale; /* 1/sqrt(head_dim_k) unless the file says otherwise */
     RopeConfig rope;
     Activation activation;
+    ExpertConfig experts;
+    LatentConfig latent;
     float embd_scale;     /* embeddings are multiplied by this */
     float residual_scale; /* what a layer adds is multiplied by this */
     float logit_scale;    /* logits are multiplied by this */
@@ -83,6 +108,15 @@ typedef struct LayerWeights {
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
+    Tensor router, router_bias; /* [n_embd][experts]; the bias takes part in the choice, not in the weights */
+    Tensor experts_gate, experts_up, experts_down; /* one matrix after the other */
+    Tensor shared_gate, shared_up, shared_down;
+    Tensor shared_router;                     /* f32[n_embd]: a sigmoid of its own for the shared expert (Qwen2) */
+    Tensor attn_q_a, attn_q_a_norm, attn_q_b; /* latent attention: queries through their bottleneck */
+    Tensor attn_kv_a, attn_kv_a_norm;         /* [n_embd] to [latent | rope] */
+    Tensor attn_k_b,
+        attn_v_b;     /* per head: [nope] to [latent], [latent] to [v_dim]; or both in one, as older files have it: */
+    Tensor attn_kv_b; /* rows of [latent]: per head nope, then v_dim */
 } LayerWeights;
 
 typedef struct Weights {
@@ -95,6 +129,10 @@ typedef struct Weights {
         rope_factors_short; /* likewise, for contexts beyond rope.original_context and within (Phi 3) */
     LayerWeights *layers;   /* owned, [n_layers] */
 } Weights;
+
+static inline bool layer_has_experts(const Config *c, uint32_t layer) {
+    return c->experts.n > 0 && layer >= c->experts.n_dense_layers;
+}
 
 static inline bool layer_is_local(const Config *c, uint32_t layer) {
     return c->window > 0 && (layer + 1) % c->window_period != 0;

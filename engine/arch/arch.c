@@ -6,13 +6,16 @@
 #include "arch.h"
 
 static const Architecture *const architectures[] = {
+    &arch_deepseek2,
     &arch_gemma2,
     &arch_gemma3,
     &arch_granite,
     &arch_llama,
     &arch_phi3,
     &arch_qwen2,
+    &arch_qwen2moe,
     &arch_qwen3,
+    &arch_qwen3moe,
 };
 
 const TensorSpec arch_tensors_decoder[] = {
@@ -40,14 +43,29 @@ const TensorSpec arch_tensors_qk_norm[] = {
 
 const TensorSpec arch_tensors_ffn[] = {
     LAYER_TENSOR("ffn_norm.weight", ffn_norm, DIM_EMBD),
-    LAYER_TENSOR("ffn_gate.weight", ffn_gate, DIM_EMBD, DIM_FF),
-    LAYER_TENSOR("ffn_up.weight", ffn_up, DIM_EMBD, DIM_FF),
-    LAYER_TENSOR("ffn_down.weight", ffn_down, DIM_FF, DIM_EMBD),
+    DENSE_TENSOR("ffn_gate.weight", ffn_gate, DIM_EMBD, DIM_FF),
+    DENSE_TENSOR("ffn_up.weight", ffn_up, DIM_EMBD, DIM_FF),
+    DENSE_TENSOR("ffn_down.weight", ffn_down, DIM_FF, DIM_EMBD),
+    {},
+};
+
+const TensorSpec arch_tensors_experts[] = {
+    EXPERT_TENSOR("ffn_gate_inp.weight", router, DIM_EMBD, DIM_EXPERTS),
+    EXPERT_TENSOR("ffn_gate_exps.weight", experts_gate, DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERTS),
+    EXPERT_TENSOR("ffn_up_exps.weight", experts_up, DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERTS),
+    EXPERT_TENSOR("ffn_down_exps.weight", experts_down, DIM_FF_EXPERT, DIM_EMBD, DIM_EXPERTS),
+    {},
+};
+
+const TensorSpec arch_tensors_shared[] = {
+    EXPERT_TENSOR("ffn_gate_shexp.weight", shared_gate, DIM_EMBD, DIM_FF_SHARED),
+    EXPERT_TENSOR("ffn_up_shexp.weight", shared_up, DIM_EMBD, DIM_FF_SHARED),
+    EXPERT_TENSOR("ffn_down_shexp.weight", shared_down, DIM_FF_SHARED, DIM_EMBD),
     {},
 };
 
 int arch_find(GgufString name, const Architecture **ret, Error *e) {
-    char list[200] = "";
+    char list[300] = "";
     for (size_t i = 0; i < ELEMENTSOF(architectures); i++) {
         const char *candidate = architectures[i]->name;
         if (strlen(candidate) == name.size && memcmp(candidate, name.data, name.size) == 0) {

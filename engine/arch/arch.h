@@ -19,6 +19,18 @@ typedef enum TensorDim {
     DIM_QK,         /* rows of a fused tensor: queries and keys, */
     DIM_QKV,        /* and values */
     DIM_FF2,        /* gate and up */
+    DIM_EXPERTS,
+    DIM_FF_EXPERT,
+    DIM_FF_SHARED,
+    DIM_N_HEADS,
+    DIM_Q_RANK,
+    DIM_KV_RANK,
+    DIM_KV_A,     /* kv_rank + rope.n_dims */
+    DIM_LATENT_Q, /* n_heads * (nope + rope.n_dims) */
+    DIM_NOPE,
+    DIM_V_DIM,
+    DIM_KV_B,       /* n_heads * (nope + v_dim) */
+    DIM_LATENT_OUT, /* n_heads * v_dim */
 } TensorDim;
 
 typedef struct TensorSpec {
@@ -29,6 +41,7 @@ typedef struct TensorSpec {
     TensorDim offset; /* which begins here; DIM_NONE: at the first row */
     bool per_layer;
     bool optional;
+    enum { LAYERS_ALL, LAYERS_DENSE, LAYERS_EXPERTS } layers; /* which layers have it, where some have experts */
 } TensorSpec;
 
 #define TENSOR(name_, slot_, ...)                                                                                      \
@@ -42,6 +55,23 @@ typedef struct TensorSpec {
 #define LAYER_TENSOR_OPTIONAL(name_, slot_, ...)                                                                       \
     { .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true, .optional = true }
 
+/* Of layers with and without experts. */
+#define EXPERT_TENSOR(name_, slot_, ...)                                                                               \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
+        .layers = LAYERS_EXPERTS                                                                                       \
+    }
+#define EXPERT_TENSOR_OPTIONAL(name_, slot_, ...)                                                                      \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
+        .optional = true, .layers = LAYERS_EXPERTS                                                                     \
+    }
+#define DENSE_TENSOR(name_, slot_, ...)                                                                                \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
+        .layers = LAYERS_DENSE                                                                                         \
+    }
+
 /* ne[1] rows of a tensor that holds several slots' rows, one after the other. */
 #define LAYER_TENSOR_FUSED(name_, slot_, k_, rows_, offset_, all_)                                                     \
     {                                                                                                                  \
@@ -53,15 +83,19 @@ typedef struct Architecture {
     const char *name;                 /* general.architecture, and the prefix of its keys */
     const TensorSpec *const *tensors; /* tables, NULL-terminated */
     int (*configure)(const Gguf *g, Config *c, Error *e);
+    int (*check)(const Config *c, const Weights *w, Error *e); /* what tables cannot say; may be NULL */
 } Architecture;
 
-extern const Architecture arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_phi3, arch_qwen2, arch_qwen3;
+extern const Architecture arch_deepseek2, arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_phi3, arch_qwen2,
+    arch_qwen2moe, arch_qwen3, arch_qwen3moe;
 
 /* Tables that several architectures share. */
 extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
 extern const TensorSpec arch_tensors_attention[]; /* norm and projections, no biases */
 extern const TensorSpec arch_tensors_qk_norm[];   /* of every head */
-extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down */
+extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down of the dense layers */
+extern const TensorSpec arch_tensors_experts[];   /* router, gate, up, down of the others */
+extern const TensorSpec arch_tensors_shared[];    /* gate, up, down of the shared expert */
 
 /* -EOPNOTSUPP names the architecture and lists those we have. */
 int arch_find(GgufString name, const Architecture **ret, Error *e);
@@ -79,6 +113,9 @@ int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t m
  * one model has that scales its queries otherwise; period: one layer in so many is global. */
 extern const TensorSpec arch_tensors_gemma[];
 int arch_configure_gemma(const Gguf *g, const char *arch, uint32_t layers_27b, uint32_t period, Config *c, Error *e);
+
+/* Reads how many experts there are, how many are used, and how wide they are. */
+int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e);
 
 /* Fills the slots of *w, whose layers are allocated and zero. Every tensor of the file must have a slot, every slot
  * that is not optional a tensor of the right shape and of a type that we can compute with. */

@@ -29,6 +29,18 @@ static uint64_t dimension(const Config *c, TensorDim d) {
     case DIM_QK: return dimension(c, DIM_Q) + dimension(c, DIM_K);
     case DIM_QKV: return dimension(c, DIM_QK) + dimension(c, DIM_V);
     case DIM_FF2: return 2 * (uint64_t)c->n_ff;
+    case DIM_EXPERTS: return c->experts.n;
+    case DIM_FF_EXPERT: return c->experts.n_ff;
+    case DIM_FF_SHARED: return c->experts.n_ff_shared;
+    case DIM_N_HEADS: return c->n_heads;
+    case DIM_Q_RANK: return c->latent.q_rank;
+    case DIM_KV_RANK: return c->latent.kv_rank;
+    case DIM_KV_A: return (uint64_t)c->latent.kv_rank + c->rope.n_dims;
+    case DIM_LATENT_Q: return (uint64_t)c->n_heads * (c->latent.nope + c->rope.n_dims);
+    case DIM_NOPE: return c->latent.nope;
+    case DIM_V_DIM: return c->latent.v_dim;
+    case DIM_KV_B: return (uint64_t)c->n_heads * (c->latent.nope + c->latent.v_dim);
+    case DIM_LATENT_OUT: return (uint64_t)c->n_heads * c->latent.v_dim;
     }
     assert(false);
     return 0;
@@ -122,9 +134,12 @@ int arch_bind(const Gguf *g, const Architecture *a, const Config *c, Weights *w,
     for (const TensorSpec *const *table = a->tensors; *table; table++)
         for (const TensorSpec *s = *table; s->name; s++)
             for (uint32_t layer = 0; layer < (s->per_layer ? c->n_layers : 1); layer++) {
+                if (s->layers != LAYERS_ALL && layer_has_experts(c, layer) != (s->layers == LAYERS_EXPERTS))
+                    continue;
                 int r = bind_tensor(&b, s, layer, s->per_layer ? (uint8_t *)&w->layers[layer] : (uint8_t *)w, e);
                 if (r < 0)
                     return r;
             }
-    return b.n_bound < gguf_n_tensors(g) ? refuse_unknown(&b, e) : 0;
+    int r = b.n_bound < gguf_n_tensors(g) ? refuse_unknown(&b, e) : 0;
+    return r < 0 || !a->check ? r : a->check(c, w, e);
 }

@@ -7,12 +7,14 @@
 
 #include "arch.h"
 
-#define MAX_LAYERS   1024u
-#define MAX_EMBD     (1u << 17)
-#define MAX_HEADS    1024u
-#define MAX_HEAD_DIM 1024u
-#define MAX_FF       (1u << 20)
-#define MAX_CONTEXT  (1u << 30)
+#define MAX_LAYERS       1024u
+#define MAX_EMBD         (1u << 17)
+#define MAX_HEADS        1024u
+#define MAX_HEAD_DIM     1024u
+#define MAX_FF           (1u << 20)
+#define MAX_CONTEXT      (1u << 30)
+#define MAX_EXPERTS      1024u
+#define MAX_EXPERTS_USED 64u
 
 typedef struct Key {
     char name[96]; /* with the architecture's name before it */
@@ -194,6 +196,22 @@ int arch_read_number(const Gguf *g, const char *arch, const char *name, float *v
 
 int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t max, uint32_t *v, Error *e) {
     return read_optional_size(g, arch, name, max, v, e);
+}
+
+int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e) {
+    ExpertConfig *x = &c->experts;
+    int r;
+
+    x->scale = 1;
+    x->n_groups = x->n_groups_used = 1;
+    if ((r = read_size(g, arch, "expert_count", MAX_EXPERTS, &x->n, e)) < 0 ||
+        (r = read_size(g, arch, "expert_used_count", MAX_EXPERTS_USED, &x->n_used, e)) < 0)
+        return r;
+    if (x->n_used > x->n)
+        return error_set(e, -EBADMSG, "key %s: %u of %u experts", key(arch, "expert_used_count").name, x->n_used, x->n);
+    x->n_ff = c->n_ff / x->n_used; /* where no key says so */
+    r = read_optional_size(g, arch, "expert_feed_forward_length", MAX_FF, &x->n_ff, e);
+    return r < 0 ? r : 0;
 }
 
 int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {

@@ -71,7 +71,7 @@ static void norm_head(const Pass *p, const Tensor *weight, float *head) {
         p->kernels->rms_norm(head, head, (const float *)weight->data, c->head_dim_k, c->norm_eps);
 }
 
-static void store_row(const Pass *p, const LayerWeights *l, uint32_t r, uint32_t layer) {
+void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t r, uint32_t layer) {
     const Config *c = p->config;
     uint32_t position = p->rows[r].position, slot = position % KV_PAGE_TOKENS;
     size_t k_width = (size_t)c->n_kv_heads * c->head_dim_k, v_width = (size_t)c->n_kv_heads * c->head_dim_v;
@@ -84,7 +84,8 @@ static void store_row(const Pass *p, const LayerWeights *l, uint32_t r, uint32_t
     uint8_t *keys = layer_page(p, p->rows[r].pages[position / KV_PAGE_TOKENS], layer);
     uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes;
     store_vector(p, keys + slot * p->kv.k_row_bytes, k, k_width);
-    store_vector(p, values + slot * p->kv.v_row_bytes, v, v_width);
+    if (p->kv.v_row_bytes > 0)
+        store_vector(p, values + slot * p->kv.v_row_bytes, v, v_width);
 }
 
 void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer) {
@@ -100,7 +101,7 @@ void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer) {
     size_t begin, end;
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++)
-            store_row(p, l, (uint32_t)r, layer);
+            attention_store_row(p, l, (uint32_t)r, layer);
     threads_barrier(p->threads);
 }
 
@@ -150,17 +151,24 @@ static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, ui
         }
 }
 
-/* The first n values of a page as floats: unpacked into the tile, or where they lie. */
+/* The first n values of a page as floats: unpacked into the tile, or where they lie. Values without rows of their own
+ * are the end of the keys. */
 static const float *page_values(
-    const Pass *p, const uint8_t *values, uint32_t kv_head, uint32_t n, Tile *t, size_t *ret_stride) {
+    const Pass *p, const uint8_t *keys, uint32_t kv_head, uint32_t n, Tile *t, size_t *ret_stride) {
     const Config *c = p->config;
+    size_t element = p->kv.type == ENGINE_KV_F16 ? 2 : 4, stride = p->kv.v_row_bytes;
+    const uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes + (size_t)kv_head * c->head_dim_v * element;
+
+    if (stride == 0) {
+        stride = p->kv.k_row_bytes;
+        values = keys + ((size_t)c->head_dim_k - c->head_dim_v) * element;
+    }
     if (p->kv.type == ENGINE_KV_F32) {
-        *ret_stride = p->kv.v_row_bytes / sizeof(float);
-        return (const float *)values + (size_t)kv_head * c->head_dim_v;
+        *ret_stride = stride / sizeof(float);
+        return (const float *)values;
     }
     for (uint32_t j = 0; j < n; j++)
-        p->kernels->dequantize[TENSOR_F16](values + j * p->kv.v_row_bytes + (size_t)kv_head * c->head_dim_v * 2,
-            t->values + (size_t)j * c->head_dim_v, c->head_dim_v);
+        p->kernels->dequantize[TENSOR_F16](values + j * stride, t->values + (size_t)j * c->head_dim_v, c->head_dim_v);
     *ret_stride = c->head_dim_v;
     return t->values;
 }
@@ -188,7 +196,7 @@ static void attend_page(
 
     page_scores(p, keys, kv_head, n, t);
     size_t v_stride;
-    const float *v = page_values(p, keys + KV_PAGE_TOKENS * p->kv.k_row_bytes, kv_head, n, t, &v_stride);
+    const float *v = page_values(p, keys, kv_head, n, t, &v_stride);
 
     for (uint32_t r = 0, same; r < task->n_rows; r += same) {
         same = 1;

@@ -31,6 +31,22 @@ typedef struct RopeTable {
     float magnitude;   /* cos and sin are multiplied by it: YaRN's attention factor */
 } RopeTable;
 
+/* Which experts a step's rows go through. A slot is one row at one of its experts; slots of the same expert are
+ * neighbours. */
+typedef struct Routing {
+    float *scores;         /* [n]: of every expert */
+    uint32_t *experts;     /* [n_used]: chosen, best first */
+    float *weights;        /* [n_used] */
+    uint32_t *slots;       /* [n_used]: where each of them stands below */
+    float *shared_weights; /* [1]: of the shared expert */
+    uint32_t *first;       /* [n + 1] once: each expert's first slot */
+    uint32_t *active;      /* [n] once: experts with any row */
+    uint32_t n_active;
+    float *x;      /* [slots][n_embd] */
+    float *hidden; /* [slots][n_ff] */
+    float *y;      /* [slots][n_embd] */
+} Routing;
+
 /* Shapes in the comments: n_rows is the first dimension everywhere. All arrays are owned by Forward. */
 typedef struct Pass {
     const Config *config;
@@ -45,13 +61,16 @@ typedef struct Pass {
     AttentionTask *tasks;
     uint32_t n_tasks;
 
-    float *x;                                           /* [n_embd]: the residual stream */
-    float *normed;                                      /* [n_embd] */
-    float *q;                                           /* [n_heads][head_dim_k] */
-    float *k;                                           /* [n_kv_heads][head_dim_k] */
-    float *v;                                           /* [n_kv_heads][head_dim_v] */
-    float *attended;                                    /* [n_heads][head_dim_v] */
-    float *hidden;                                      /* [n_ff] */
+    float *x;        /* [n_embd]: the residual stream */
+    float *normed;   /* [n_embd] */
+    float *q;        /* [n_heads][head_dim_k] */
+    float *k;        /* [n_kv_heads][head_dim_k] */
+    float *v;        /* [n_kv_heads][head_dim_v] */
+    float *attended; /* [n_heads][head_dim_v] */
+    float *hidden;   /* [n_ff], or of the shared expert */
+    float *q_low;    /* [q_rank]: latent attention's queries in their bottleneck */
+    float *heads;    /* [n_heads][nope + rope], later [n_heads][v_dim] */
+    Routing routing;
     float *rope_cos[ROPE_KINDS], *rope_sin[ROPE_KINDS]; /* [rope.n_dims], as kernels.h wants them */
     size_t worker_floats;
 } Pass;
@@ -99,8 +118,22 @@ size_t attention_gqa_scratch(const Config *c);
 /* Query rows that one task takes. */
 uint32_t attention_gqa_task_rows(const Config *c);
 
+/* The same for latent attention, whose queries look at the cache as one head; what attends is attention_gqa_attend().
+ */
+void attention_mla_project(Worker *w, const LayerWeights *l, uint32_t layer);
+void attention_mla_output(Worker *w, const LayerWeights *l);
+size_t attention_mla_scratch(const Config *c, uint32_t max_rows);
+/* Writes p->k and p->v of a row to its page, keys normed and rotated. One worker alone. */
+void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t row, uint32_t layer);
+
 /* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. */
 void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, const float *input);
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);
+/* hidden = activation(gate(normed)) * up(normed); biases may be NULL */
+void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias);
+/* y = activation(y) * x for n floats */
+void ffn_activate(const Pass *p, float *y, const float *x, size_t n);
+/* x += the weighted outputs of each row's experts and of the shared one */
+void ffn_moe(Worker *w, const LayerWeights *l);

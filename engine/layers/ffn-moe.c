@@ -1,0 +1,224 @@
+/* A mixture of experts. Rows are sorted by expert, so that an expert's weights are read once for all rows that chose
+ * it, and experts that nobody chose are not touched: their pages need not even be in memory.
+ *
+ * A row's outputs are added in the order of its own choice, so that its result does not depend on who shares its
+ * experts. */
+#include <math.h>
+#include <string.h>
+
+#include "layers/pass.h"
+
+/* ---- choosing */
+
+static void gate(const ExpertConfig *x, float *scores) {
+    float max = scores[0], sum = 0;
+
+    if (x->sigmoid) {
+        for (uint32_t i = 0; i < x->n; i++)
+            scores[i] = 1 / (1 + expf(-scores[i]));
+        return;
+    }
+    for (uint32_t i = 1; i < x->n; i++)
+        max = fmaxf(max, scores[i]);
+    for (uint32_t i = 0; i < x->n; i++)
+        sum += scores[i] = expf(scores[i] - max);
+    for (uint32_t i = 0; i < x->n; i++)
+        scores[i] /= sum;
+}
+
+/* A group is as good as its two best experts together. Those of the others cannot be chosen. */
+static void drop_groups(const ExpertConfig *x, float *choice, float *group_scores) {
+    uint32_t size = x->n / x->n_groups;
+
+    for (uint32_t g = 0; g < x->n_groups; g++) {
+        float best = -INFINITY, second = -INFINITY;
+        for (uint32_t i = g * size; i < (g + 1) * size; i++)
+            if (choice[i] > best) {
+                second = best;
+                best = choice[i];
+            } else
+                second = fmaxf(second, choice[i]);
+        group_scores[g] = size > 1 ? best + second : best;
+    }
+    for (uint32_t g = 0; g < x->n_groups; g++) {
+        uint32_t better = 0;
+        for (uint32_t h = 0; h < x->n_groups; h++)
+            better += group_scores[h] > group_scores[g] || (group_scores[h] == group_scores[g] && h < g);
+        for (uint32_t i = g * size; better >= x->n_groups_used && i < (g + 1) * size; i++)
+            choice[i] = -INFINITY;
+    }
+}
+
+/* The best experts of a row, and the weights of their outputs. `choice` and `group_scores` are scratch. */
+static void choose(const Pass *p, const LayerWeights *l, uint32_t row, float *choice, float *group_scores) {
+    const ExpertConfig *x = &p->config->experts;
+    float *scores = p->routing.scores + (size_t)row * x->n, *weights = p->routing.weights + (size_t)row * x->n_used,
+          sum = 0;
+    uint32_t *experts = p->routing.experts + (size_t)row * x->n_used;
+
+    gate(x, scores);
+    for (uint32_t i = 0; i < x->n; i++)
+        choice[i] = scores[i] + (l->router_bias.data ? ((const float *)l->router_bias.data)[i] : 0);
+    if (x->n_groups > 1)
+        drop_groups(x, choice, group_scores);
+    for (uint32_t k = 0; k < x->n_used; k++) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < x->n; i++)
+            if (choice[i] > choice[best])
+                best = i;
+        experts[k] = best;
+        choice[best] = -INFINITY;
+        sum += weights[k] = scores[best];
+    }
+    for (uint32_t k = 0; k < x->n_used; k++)
+        weights[k] = x->scale * (x->normalise ? weights[k] / fmaxf(sum, 6.103515625e-5f) : weights[k]);
+}
+
+static float shared_weight(const Pass *p, const LayerWeights *l, uint32_t row) {
+    const float *x = p->normed + (size_t)row * p->config->n_embd, *weight = (const float *)l->shared_router.data;
+    double sum = 0;
+
+    if (!weight)
+        return 1;
+    for (uint32_t i = 0; i < p->config->n_embd; i++)
+        sum += (double)x[i] * weight[i];
+    return 1 / (1 + expf(-(float)sum));
+}
+
+static void route(Worker *w, const LayerWeights *l) {
+    Pass *p = w->pass;
+    const ExpertConfig *x = &p->config->experts;
+    size_t begin, end;
+
+    const Linear job = {&l->router, NULL, p->routing.scores, x->n};
+    linear(w, &job, 1, p->normed);
+    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
+        for (size_t r = begin; r < end; r++) {
+            choose(p, l, (uint32_t)r, w->scratch, w->scratch + x->n);
+            p->routing.shared_weights[r] = shared_weight(p, l, (uint32_t)r);
+        }
+    threads_barrier(p->threads);
+}
+
+/* Counts and places the slots: a counting sort by expert. */
+static void place(Pass *p) {
+    const ExpertConfig *x = &p->config->experts;
+    Routing *t = &p->routing;
+    size_t n = (size_t)p->n_rows * x->n_used;
+
+    memset(t->first, 0, (x->n + 1) * sizeof(*t->first));
+    for (size_t i = 0; i < n; i++)
+        t->first[t->experts[i] + 1]++;
+    t->n_active = 0;
+    for (uint32_t e = 0; e < x->n; e++) {
+        if (t->first[e + 1] > 0)
+            t->active[t->n_active++] = e;
+        t->first[e + 1] += t->first[e];
+    }
+    for (size_t i = 0; i < n; i++)
+        t->slots[i] = t->first[t->experts[i]]++;
+    for (uint32_t e = x->n; e > 0; e--) /* filling moved every start to the next one's */
+        t->first[e] = t->first[e - 1];
+    t->first[0] = 0;
+}
+
+static void gather(Worker *w) {
+    Pass *p = w->pass;
+    size_t begin, end, used = p->config->experts.n_used, n_embd = p->config->n_embd;
+
+    while (threads_next(p->threads, 1, 1, &begin, &end))
+        place(p);
+    threads_barrier(p->threads);
+    while (threads_next(p->threads, p->n_rows * used, 8, &begin, &end))
+        for (size_t i = begin; i < end; i++)
+            memcpy(p->routing.x + p->routing.slots[i] * n_embd, p->normed + i / used * n_embd, n_embd * sizeof(float));
+    threads_barrier(p->threads);
+}
+
+/* ---- computing */
+
+static Tensor expert_matrix(const Tensor *all, uint32_t expert) {
+    Tensor t = *all;
+    t.n_dims = 2;
+    t.ne[2] = 1;
+    t.data += expert * t.ne[1] * t.row_bytes;
+    return t;
+}
+
+/* Outputs [begin, end) of one expert for its rows. */
+typedef void (*ExpertRange)(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end);
+
+/* Deals out n_out outputs of every active expert. */
+static void each_expert(Worker *w, const LayerWeights *l, size_t n_out, ExpertRange range) {
+    Pass *p = w->pass;
+    size_t begin, end, grain = linear_grain(p, n_out);
+
+    while (threads_next(p->threads, p->routing.n_active * n_out, grain, &begin, &end))
+        while (begin < end) {
+            size_t i = begin / n_out, stop = MIN(end, (i + 1) * n_out);
+            range(w, l, p->routing.active[i], begin - i * n_out, stop - i * n_out);
+            begin = stop;
+        }
+    threads_barrier(p->threads);
+}
+
+static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {
+    const Pass *p = w->pass;
+    const Routing *t = &p->routing;
+    size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd, n = end - begin;
+    uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
+    Tensor gate_matrix = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
+    float *hidden = t->hidden + first * n_ff + begin;
+
+    linear_range(p, &gate_matrix, NULL, t->x + first * n_embd, n_rows, begin, end, hidden, n_ff);
+    linear_range(p, &up, NULL, t->x + first * n_embd, n_rows, begin, end, w->scratch, n);
+    for (uint32_t r = 0; r < n_rows; r++)
+        ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
+}
+
+static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {
+    const Pass *p = w->pass;
+    const Routing *t = &p->routing;
+    size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd;
+    uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
+    Tensor down = expert_matrix(&l->experts_down, expert);
+
+    linear_range(p, &down, NULL, t->hidden + first * n_ff, n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
+}
+
+static void combine(Worker *w, bool shared) {
+    Pass *p = w->pass;
+    size_t begin, end, used = p->config->experts.n_used, n = p->config->n_embd;
+
+    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
+        for (size_t r = begin; r < end; r++) {
+            float *x = p->x + r * n;
+            for (size_t i = r * used; i < (r + 1) * used; i++) {
+                float *y = p->routing.y + p->routing.slots[i] * n;
+                p->kernels->scale(y, p->routing.weights[i], n);
+                p->kernels->add(x, y, n);
+            }
+            if (shared) {
+                p->kernels->scale(p->normed + r * n, p->routing.shared_weights[r], n);
+                p->kernels->add(x, p->normed + r * n, n);
+            }
+        }
+    threads_barrier(p->threads);
+}
+
+void ffn_moe(Worker *w, const LayerWeights *l) {
+    Pass *p = w->pass;
+    const Config *c = p->config;
+    bool shared = c->experts.n_ff_shared > 0;
+
+    route(w, l);
+    gather(w);
+    each_expert(w, l, c->experts.n_ff, gate_up_range);
+    each_expert(w, l, c->n_embd, down_range);
+    if (shared) {
+        ffn_gate_up(w, &l->shared_gate, NULL, &l->shared_up, NULL);
+        const Linear down = {&l->shared_down, NULL, p->normed, c->n_embd}; /* the rows of normed have been read */
+        linear(w, &down, 1, p->hidden);
+    }
+    combine(w, shared);
+}
