@@ -35,6 +35,12 @@ static int print_at_once(Output *out, const Turn *t) {
     return r < 0 ? complain(EX_IOERR, "cannot write the answer: %s", strerror(-r)) : 0;
 }
 
+static void drop_line_feed(char *prompt) {
+    size_t n = strlen(prompt);
+    if (n > 0 && prompt[n - 1] == '\n')
+        prompt[n - 1] = '\0';
+}
+
 int verb_ask(Options *o) {
     _cleanup_(freep) char *prompt = NULL;
     Conversation conversation = {};
@@ -43,8 +49,10 @@ int verb_ask(Options *o) {
     Bus bus = {};
 
     int code = prompt_gather(o, &prompt);
-    if (code == 0)
+    if (code == 0) {
+        drop_line_feed(prompt); /* what `echo` adds is no part of the question */
         code = bus_open(&bus, o->bus);
+    }
     if (code)
         return code;
 

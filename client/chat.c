@@ -76,6 +76,8 @@ static int take_turn(Chat *c, const char *typed) {
     int code = ask(c, prompt.bytes, &turn);
     if (code == EXIT_INTERRUPTED && c->interactive)
         remark("cancelled");
+    if (code == EXIT_INTERRUPTED && !turn.result) /* how far the daemon has come is unknown */
+        conversation_close(&c->conversation);
 
     /* as the daemon keeps it: all that was said, also up to Ctrl-C, but nothing of a turn that failed */
     if (code == 0 || (code == EXIT_INTERRUPTED && turn.result && turn.answer.size > 0)) {

@@ -58,6 +58,11 @@ static bool model_is_embedded(Bus *b) {
     return embedded;
 }
 
+static void make_empty_file(const char *path) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    closep(&fd);
+}
+
 void notice_embedded(Bus *b) {
     _cleanup_(freep) char *path = NULL;
 
@@ -66,5 +71,6 @@ void notice_embedded(Bus *b) {
         return;
     remark("this was the small built-in model, which can do a little arithmetic and not much else.\n"
            "To install a real one see: infer models --help");
-    _cleanup_(closep) int fd = remembers ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (remembers)
+        make_empty_file(path);
 }

@@ -42,7 +42,8 @@ static void print_status(const Bus *b, const json_t *p) {
     char name[512], context[48], pages[64], sessions[24], queue[24];
 
     describe_model(model, name, sizeof(name));
-    snprintf(context, sizeof(context), "%" PRIu64 " tokens", dict_uint(model, "context-size"));
+    snprintf(context, sizeof(context), *dict_string(model, "name") ? "%" PRIu64 " tokens" : "none",
+        dict_uint(model, "context-size"));
     snprintf(
         pages, sizeof(pages), "%" PRIu64 " of %" PRIu64 " in use", dict_uint(p, "PagesUsed"), dict_uint(p, "Pages"));
     snprintf(sessions, sizeof(sessions), "%" PRIu64, dict_uint(p, "Sessions"));

@@ -138,7 +138,7 @@ int text_read(int fd, Text *ret) {
 
 int text_join(const char *context, const char *prompt, char **ret) {
     size_t n = strlen(context);
-    while (n > 0 && context[n - 1] == '\n')
+    while (*prompt && n > 0 && context[n - 1] == '\n')
         n--;
     if (asprintf(ret, "%.*s%s%s", (int)n, context, n > 0 && *prompt ? "\n\n" : "", prompt) < 0)
         return -ENOMEM;

@@ -19,7 +19,7 @@ void text_done(Text *t);
 int text_from_bytes(const char *bytes, size_t n, Text *ret);
 /* Reads to the end. -EFBIG beyond TEXT_MAX; a closed descriptor is empty. */
 int text_read(int fd, Text *ret);
-/* Context first, then what to do with it; a blank line between them. */
+/* Context first, then what to do with it, one blank line between them; either alone as it is. */
 int text_join(const char *context, const char *prompt, char **ret);
 
 /* Bytes that text_sanitise() may write for n bytes of input. */

@@ -231,8 +231,33 @@ static int complain_reading(const Bus *bus, int r) {
     }
 }
 
-int turn_run(Conversation *c, const char *prompt, const Generation *g, Output *out, Turn *ret) {
+/* Cancels the turn and hears it out, so that the session knows what was said. */
+static void hear_out(Conversation *c, uint64_t id, int fd, StreamBuffer *buffer, Turn *t) {
+    cancel(c, id);
+    (void)read_events(fd, CANCEL_GRACE_USEC, NULL, buffer, NULL, t);
+}
+
+/* Reads and prints the answer to the turn that has begun. */
+static int follow(Conversation *c, uint64_t id, int fd, const Interrupt *interrupt, Output *out, Turn *t) {
     StreamBuffer buffer = {};
+
+    int r = read_events(fd, UINT64_MAX, interrupt, &buffer, out, t);
+    if (r == -EINTR)
+        hear_out(c, id, fd, &buffer, t);
+    stream_buffer_done(&buffer);
+
+    /* after Ctrl-C nothing waits any more, least of all for a reader that has stopped reading */
+    if (out && (r != -EINTR || interrupt_wait(NULL, out->fd, POLLOUT, 0) > 0)) {
+        out->interrupt = r == -EINTR ? NULL : interrupt;
+        int end = output_end(out);
+        r = r < 0 ? r : end;
+    }
+    if (r == -EINTR)
+        return EXIT_INTERRUPTED;
+    return r < 0 ? complain_reading(c->bus, r) : judge(c, t);
+}
+
+int turn_run(Conversation *c, const char *prompt, const Generation *g, Output *out, Turn *ret) {
     Interrupt interrupt;
     uint64_t id = 0;
     _cleanup_(closep) int fd = -1;
@@ -243,29 +268,11 @@ int turn_run(Conversation *c, const char *prompt, const Generation *g, Output *o
         return bus_complain(c->bus, NULL, r);
     if (out)
         out->interrupt = &interrupt;
-
     int code = start(c, prompt, g, &interrupt, &id, &fd, &ret->lost);
-    if (code == 0) {
-        r = read_events(fd, UINT64_MAX, &interrupt, &buffer, out, ret);
-        if (r < 0)
-            cancel(c, id);
-        if (r == -EINTR) {
-            (void)read_events(fd, CANCEL_GRACE_USEC, NULL, &buffer, NULL, ret);
-            code = EXIT_INTERRUPTED;
-        }
-        interrupt_end(&interrupt);
-        if (out) {
-            out->interrupt = NULL;
-            int end = output_end(out);
-            r = r < 0 ? r : end;
-        }
-        if (code == 0)
-            code = r < 0 ? complain_reading(c->bus, r) : judge(c, ret);
-    } else {
-        interrupt_end(&interrupt);
-        if (out)
-            out->interrupt = NULL;
-    }
-    stream_buffer_done(&buffer);
+    if (code == 0)
+        code = follow(c, id, fd, &interrupt, out, ret);
+    if (out)
+        out->interrupt = NULL;
+    interrupt_end(&interrupt);
     return code;
 }

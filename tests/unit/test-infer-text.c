@@ -107,7 +107,7 @@ static void test_context_goes_before_the_prompt(void **state) {
         {"diff\n", "explain", "diff\n\nexplain"},
         {"diff\n\n\n", "explain", "diff\n\nexplain"},
         {"", "explain", "explain"},
-        {"only this\n", "", "only this"},
+        {"only this\n\n", "", "only this\n\n"},
         {"", "", ""},
     };
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
