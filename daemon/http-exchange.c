@@ -16,6 +16,7 @@
 #include "http-connection.h"
 #include "http-exchange-mhd.h"
 #include "http-exchange.h"
+#include "http-json.h"
 #include "http-route.h"
 
 #define STREAM_BLOCK 4096
@@ -156,7 +157,7 @@ void http_exchange_reply(HttpExchange *x, unsigned status, const char *content_t
 }
 
 void http_exchange_reply_json(HttpExchange *x, unsigned status, json_t *json) {
-    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *body = json ? json_dumps(json, HTTP_JSON_FORMAT) : NULL;
     json_decref(json);
     if (!body) {
         set_response(x, 500, NULL, NULL);

@@ -18,5 +18,8 @@ int http_json_string(const json_t *object, const char *key, const char **ret, si
 /* One number as whole: 0 also for 3.0; -EINVAL otherwise. */
 int http_json_whole(const json_t *value, int64_t *ret);
 
+/* How answers are written: nine digits are all that a float has. */
+#define HTTP_JSON_FORMAT (JSON_COMPACT | JSON_REAL_PRECISION(9))
+
 /* A JSON string of any bytes: those that are not UTF-8 become U+FFFD. NULL: out of memory. */
 json_t *http_json_text(const char *text, size_t size);

@@ -5,6 +5,7 @@
 
 #include "http-json.h"
 #include "http-openai.h"
+#include "http-tokens.h"
 #include "model-host.h"
 
 /* ------------------------------------------------------------------------------------------------ fields */
@@ -294,7 +295,7 @@ json_t *http_openai_usage(const EngineUsage *u) {
 
 char *http_openai_token_text(const HttpGeneration *g, Token token, size_t *ret_size) {
     char *text = NULL;
-    if (g->model && model_detokenize(g->model, &token, 1, true, &text, ret_size, NULL) >= 0)
+    if (g->model && http_token_piece(g->model, token, &text, ret_size) >= 0)
         return text;
     *ret_size = 0;
     return strdup("");

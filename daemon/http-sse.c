@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "http-json.h"
 #include "http-sse.h"
 
 #define PING ": ping\n\n"
@@ -107,7 +108,7 @@ int http_sse_write_text(HttpBuffer *out, const char *text) {
 }
 
 int http_sse_write_json(HttpBuffer *out, json_t *json) {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json ? json_dumps(json, HTTP_JSON_FORMAT) : NULL;
     json_decref(json);
     if (!text)
         return -ENOMEM;

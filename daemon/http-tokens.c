@@ -8,6 +8,7 @@
 
 #include "http-json.h"
 #include "http-own.h"
+#include "http-tokens.h"
 #include "model-host.h"
 
 typedef struct HttpTokens {
@@ -42,10 +43,29 @@ static void on_exchange_end(void *userdata) {
 
 /* ------------------------------------------------------------------------------------------------ the work */
 
+/* SentencePiece drops the space before a text's first word, so the token is written twice: the second is the piece. */
+int http_token_piece(const Model *m, Token token, char **ret, size_t *ret_size) {
+    const Token twice[] = {token, token};
+    _cleanup_(freep) char *one = NULL;
+    _cleanup_(freep) char *two = NULL;
+    size_t n_one = 0, n_two = 0;
+
+    int r = model_detokenize(m, twice, 1, true, &one, &n_one, NULL);
+    if (r >= 0)
+        r = model_detokenize(m, twice, 2, true, &two, &n_two, NULL);
+    if (r < 0)
+        return r;
+    size_t at = MIN(n_one, n_two);
+    memmove(two, two + at, n_two - at + 1);
+    *ret = TAKE_PTR(two);
+    *ret_size = n_two - at;
+    return 0;
+}
+
 static json_t *piece_to_json(HttpTokens *t, Token token) {
     char *text = NULL;
     size_t size = 0;
-    if (model_detokenize(t->model, &token, 1, true, &text, &size, NULL) < 0)
+    if (http_token_piece(t->model, token, &text, &size) < 0)
         return NULL;
     json_t *json = json_pack("{s:I, s:o}", "id", (json_int_t)token, "piece", http_json_text(text, size));
     free(text);
