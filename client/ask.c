@@ -57,6 +57,7 @@ int verb_ask(Options *o) {
         return code;
 
     output_init(&out, o, STDOUT_FILENO);
+    generation_prefer_interactive(&o->generation, STDOUT_FILENO);
     code = conversation_open(&conversation, &bus, &o->generation);
     if (code == 0) {
         code = turn_run(&conversation, prompt, &o->generation, o->json || o->no_stream ? NULL : &out, &turn);

@@ -128,14 +128,13 @@ static int command_system(Chat *c, const char *argument) {
 }
 
 static void print_settings(const Generation *g) {
-    size_t n = 0;
-    for (size_t i = 0; i < n_generation_specs; i++)
-        for (char **value = g->values[i]; value && *value; value++, n++)
-            printf("%s %s\n", generation_specs[i].name, *value);
-    if (n == 0)
-        puts("Nothing is set. These can be:");
-    for (size_t i = 0; n == 0 && i < n_generation_specs; i++)
-        printf("  %-18s %s\n", generation_specs[i].name, generation_specs[i].help);
+    for (size_t i = 0; i < n_generation_specs; i++) {
+        const OptionSpec *spec = &generation_specs[i];
+        if (!g->values[i])
+            printf("  %-18s %s\n", spec->name, spec->help);
+        for (char **value = g->values[i]; value && *value; value++)
+            printf("* %-18s %s\n", spec->name, *value);
+    }
 }
 
 static int command_set(Chat *c, const char *argument) {
@@ -279,6 +278,7 @@ int verb_chat(Options *o) {
     }
     if (code == 0) {
         output_init(&chat.out, o, STDOUT_FILENO);
+        generation_prefer_interactive(&o->generation, STDOUT_FILENO);
         if (chat.interactive)
             puts("/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves.");
         code = loop(&chat, editor);

@@ -130,6 +130,11 @@ const char *generation_get(const Generation *g, const char *name) {
     return i >= 0 && g->values[i] ? g->values[i][0] : NULL;
 }
 
+void generation_prefer_interactive(Generation *g, int fd) {
+    if (isatty(fd) && !generation_get(g, "priority"))
+        (void)generation_set(g, "priority", "interactive", NULL);
+}
+
 void generation_done(Generation *g) {
     for (size_t i = 0; i < n_generation_specs; i++)
         g->values[i] = strings_free(g->values[i]);

@@ -37,6 +37,8 @@ typedef struct Generation {
  * is replaced; NULL takes the option back. */
 int generation_set(Generation *g, const char *name, const char *value, Error *e);
 const char *generation_get(const Generation *g, const char *name); /* the first value, or NULL */
+/* Somebody who waits at a terminal goes first, unless another priority was asked for. */
+void generation_prefer_interactive(Generation *g, int fd);
 void generation_done(Generation *g);
 /* Appends an a{sv} of the options for which `wanted` is true. */
 int generation_append(sd_bus_message *m, const Generation *g, bool (*wanted)(const char *name));

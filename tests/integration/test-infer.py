@@ -6,89 +6,20 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import termios
 import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from world import PATIENCE, World, wait_until  # noqa: E402
+
 INFER, INFERD = sys.argv[1:3]
 USAGE, DATAERR, NOINPUT, UNAVAILABLE, IOERR, TEMPFAIL, INTERRUPTED = 64, 65, 66, 69, 74, 75, 130
-PATIENCE = 60  # seconds that nothing takes unless it hangs
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("in vain: " + what)
-        time.sleep(0.01)
-
-
-class World:
-    """A message bus and folders of one's own; daemons come and go."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="infer-test-")
-        for name in ("home", "run", "state", "models"):
-            os.mkdir(os.path.join(self.folder, name), 0o700)
-        self.bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"], stdout=subprocess.PIPE,
-                                    stderr=subprocess.DEVNULL, text=True)
-        self.environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "DBUS_SYSTEM_BUS_ADDRESS")}
-        self.environment.update(
-            HOME=self.path("home"), XDG_RUNTIME_DIR=self.path("run"), XDG_STATE_HOME=self.path("state"), TERM="xterm",
-            LC_ALL="C.UTF-8", DBUS_SESSION_BUS_ADDRESS=self.bus.stdout.readline().strip(),
-            DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
-        self.daemon = None
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def install(self, name, text="FAKE context=4096"):
-        with open(self.path(f"models/{name}.gguf"), "w") as f:
-            f.write(text)
-
-    def start(self, **model_section):
-        section = {"Directories": self.path("models"), "EmbeddedModel": "", "Model": "echo", **model_section}
-        with open(self.path("inferd.conf"), "w") as f:
-            f.write("[Model]\n" + "".join(f"{k}={v}\n" for k, v in section.items()))
-        log = open(self.path("log"), "a")
-        self.daemon = subprocess.Popen([INFERD, "--user", f"--config={self.path('inferd.conf')}", "--socket="],
-                                       env=self.environment, stdout=log, stderr=log)
-        log.close()
-        wait_until(self.is_there, "the daemon's name on the bus")
-
-    def busctl(self, *arguments):
-        return subprocess.run(["busctl", "--user", *arguments], env=self.environment, capture_output=True, text=True)
-
-    def is_there(self):
-        if self.daemon.poll() is not None:
-            with open(self.path("log")) as f:
-                raise AssertionError("the daemon has ended:\n" + f.read())
-        return self.busctl("--quiet", "status", "org.inferd.Inference1").returncode == 0
-
-    def kill_daemon(self, signal_number=signal.SIGTERM):
-        if self.daemon:
-            self.daemon.send_signal(signal_number)
-            self.daemon.wait(PATIENCE)
-            self.daemon = None
-
-    def end(self):
-        self.kill_daemon()
-        self.bus.kill()
-        self.bus.wait()
-        self.bus.stdout.close()
-        shutil.rmtree(self.folder)
-
-    def sessions(self):
-        reply = self.busctl("get-property", "org.inferd.Inference1", "/org/inferd/Inference1",
-                            "org.inferd.Inference1.Manager", "Sessions")
-        return int(reply.stdout.split()[1])
 
 
 class Terminal:
@@ -149,12 +80,9 @@ class Terminal:
 class InferTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.world = World()
+        cls.world = World(INFERD)
+        cls.addClassCleanup(cls.world.end)
         cls.world.install("echo")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.world.end()
 
     def run_infer(self, *arguments, stdin="", **more):
         data = stdin if isinstance(stdin, bytes) else stdin.encode()
@@ -425,7 +353,10 @@ class OnTerminal(InferTest):
         t.turn("//slow 1 x", "echo: x\n")
         t.turn("/set temperature hot", "takes a number")
         t.turn("/set max-tokens 4", "> ")
-        t.turn("/set", "max-tokens 4\n")
+        settings = t.turn("/set", "give up after")
+        self.assertRegex(settings, r"(?m)^\* max-tokens +4$")
+        self.assertRegex(settings, r"(?m)^\* priority +interactive$")
+        self.assertRegex(settings, r"(?m)^  seed +the same seed")
         t.turn("abc", "echo\n")
         t.turn("/set max-tokens", "> ")
         t.turn("/system", "(none)")
