@@ -15,6 +15,7 @@ struct Forward {
     float *logits;
     uint8_t *arena; /* owned, mapped: pages that a small batch never touches cost nothing */
     size_t arena_bytes;
+    bool wants_q8; /* some product takes its rows in bytes */
 
     /* of the step under way */
     const BatchRun *runs;
@@ -58,11 +59,19 @@ static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     return (n + 15) & ~(size_t)15;
 }
 
+/* Rows in floats and, if any product of the model takes them, in bytes. */
+static Rows cut_rows(const Forward *f, Cutter *c, size_t n, size_t width) {
+    Rows r = {.x = cut(c, n * width, sizeof(float))};
+    if (f->wants_q8)
+        r.q8 = cut(c, n, q8_row_bytes(width));
+    return r;
+}
+
 static void cut_latent(Forward *f, Cutter *cutter) {
     const Config *c = &f->model->config;
     size_t rows = f->options.max_rows, width = MAX(c->latent.nope + c->rope.n_dims, c->latent.v_dim);
-    f->pass.q_low = cut(cutter, rows * c->latent.q_rank, sizeof(float));
-    f->pass.heads = cut(cutter, rows * c->n_heads * width, sizeof(float));
+    f->pass.q_low = cut_rows(f, cutter, rows, c->latent.q_rank);
+    f->pass.heads = cut_rows(f, cutter, rows, c->n_heads * width);
 }
 
 static void cut_routing(Forward *f, Cutter *cutter) {
@@ -78,8 +87,8 @@ static void cut_routing(Forward *f, Cutter *cutter) {
     t->shared_weights = cut(cutter, rows, sizeof(float));
     t->first = cut(cutter, x->n + 1, sizeof(uint32_t));
     t->active = cut(cutter, x->n, sizeof(uint32_t));
-    t->x = cut(cutter, slots * c->n_embd, sizeof(float));
-    t->hidden = cut(cutter, slots * x->n_ff, sizeof(float));
+    t->x = cut_rows(f, cutter, slots, c->n_embd);
+    t->hidden = cut_rows(f, cutter, slots, x->n_ff);
     t->y = cut(cutter, slots * c->n_embd, sizeof(float));
 }
 
@@ -94,12 +103,12 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     f->tokens = cut(&cutter, rows, sizeof(*f->tokens));
     f->logit_rows = cut(&cutter, rows, sizeof(*f->logit_rows));
     p->x = cut(&cutter, rows * c->n_embd, sizeof(float));
-    p->normed = cut(&cutter, rows * c->n_embd, sizeof(float));
+    p->normed = cut_rows(f, &cutter, rows, c->n_embd);
     p->q = cut(&cutter, rows * c->n_heads * c->head_dim_k, sizeof(float));
     p->k = cut(&cutter, rows * c->n_kv_heads * c->head_dim_k, sizeof(float));
     p->v = cut(&cutter, rows * c->n_kv_heads * MAX(c->head_dim_k, c->head_dim_v), sizeof(float));
-    p->attended = cut(&cutter, rows * c->n_heads * c->head_dim_v, sizeof(float));
-    p->hidden = cut(&cutter, rows * MAX(c->n_ff, c->experts.n_ff_shared), sizeof(float));
+    p->attended = cut_rows(f, &cutter, rows, (size_t)c->n_heads * c->head_dim_v);
+    p->hidden = cut_rows(f, &cutter, rows, MAX(c->n_ff, c->experts.n_ff_shared));
     if (c->latent.kv_rank)
         cut_latent(f, &cutter);
     if (c->experts.n)
@@ -127,6 +136,18 @@ static int make_rope_tables(Forward *f) {
     return r < 0 || c->window == 0 ? r : rope_table_new(&c->rope_local, NULL, &f->pass.rope[ROPE_LOCAL]);
 }
 
+/* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
+static bool model_wants_q8(const Model *m, const Kernels *k) {
+    _Static_assert(sizeof(LayerWeights) % sizeof(Tensor) == 0, "LayerWeights has more than tensors");
+    bool wants = k->act[m->weights.output.type] == ACT_Q8;
+    for (uint32_t i = 0; i < m->config.n_layers; i++) {
+        const Tensor *tensors = (const Tensor *)&m->weights.layers[i];
+        for (size_t j = 0; j < sizeof(LayerWeights) / sizeof(Tensor); j++)
+            wants = wants || (tensors[j].data && k->act[tensors[j].type] == ACT_Q8);
+    }
+    return wants;
+}
+
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {
     _cleanup_(forward_freep) Forward *f = calloc(1, sizeof(*f));
     if (!f)
@@ -140,6 +161,7 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     int r = kernels_select(&f->pass.kernels, e);
     if (r < 0)
         return r;
+    f->wants_q8 = model_wants_q8(m, f->pass.kernels);
     r = threads_new(o->n_threads, &f->pass.threads, e);
     if (r < 0)
         return r;
@@ -204,7 +226,7 @@ static void keep_logit_rows(Worker *w, const Forward *f) {
         for (uint32_t i = 0; i < f->n_logits; i++) {
             size_t r = f->logit_rows[i];
             memmove(p->x + i * n_embd, p->x + r * n_embd, n_embd * sizeof(float));
-            memmove(p->attended + i * n_attended, p->attended + r * n_attended, n_attended * sizeof(float));
+            memmove(p->attended.x + i * n_attended, p->attended.x + r * n_attended, n_attended * sizeof(float));
         }
         p->n_rows = f->n_logits;
     }

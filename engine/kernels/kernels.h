@@ -15,12 +15,29 @@
 #include "macros.h"
 #include "quants.h"
 
+/* What a product takes its rows of x as. Quantised weights meet x rounded to 8 bits in blocks of 16, each with a scale
+ * of its own, so that the products are of integers: half the rounding error of the blocks of 32 that are usual. */
+typedef enum ActFormat {
+    ACT_F32, /* float[k] */
+    ACT_Q8,  /* see q8_row_bytes() */
+    ACT_FORMAT_COUNT,
+} ActFormat;
+
+#define Q8_BLOCK 16u /* elements with one scale */
+#define Q8_UNIT  32u /* k, and every range of a row that is quantised at a time, are multiples of this */
+
+/* A row of ACT_Q8: int8 q[k], float d[k / 16], float sum16[k / 16], float sum32[k / 32], where x[i] = d[i / 16] * q[i]
+ * and the sums are those of x over 16 and 32 elements. */
+static inline size_t q8_row_bytes(size_t k) {
+    return (k + sizeof(float) * (k / 16 + k / 16 + k / 32) + 63) & ~(size_t)63;
+}
+
 /* y[r][o] = sum over i < k of w[o][i] * x[r][i], for o < n_out and r < n_rows. */
 typedef struct Matmul {
     const QuantTraits *traits; /* of the weights */
     const uint8_t *w;          /* [n_out] rows of k elements, w_stride bytes apart; any alignment */
     size_t w_stride;
-    const float *x; /* [n_rows], x_stride floats apart */
+    const uint8_t *x; /* [n_rows] in the format that the table says, x_stride bytes apart, aligned to floats */
     size_t x_stride;
     float *y; /* [n_rows], y_stride floats apart */
     size_t y_stride;
@@ -45,6 +62,9 @@ typedef struct Kernels {
     /* Exact values of n elements, whole blocks: the same bits in every tier. NULL where the traits have none. */
     void (*dequantize[TENSOR_TYPE_COUNT])(const void *blocks, float *out, size_t n);
     void (*matmul[TENSOR_TYPE_COUNT])(const Matmul *m);
+    ActFormat act[TENSOR_TYPE_COUNT]; /* of matmul's x */
+    /* Elements [begin, begin + n) of x to their places in a row of ACT_Q8. NULL in a tier that takes floats only. */
+    void (*quantize_q8)(const float *x, uint8_t *row, size_t k, size_t begin, size_t n);
 
     void (*to_half)(const float *x, uint16_t *out, size_t n); /* nearest, ties to even */
     void (*add)(float *y, const float *x, size_t n);          /* y += x */

@@ -52,15 +52,16 @@ static inline __attribute__((always_inline)) void tile_dot(
 
 /* 4 outputs (n_out of them wanted) of all rows, over elements [at, at + n) */
 static void tile_rows(const Matmul *m, const float *const w[4], size_t out, size_t n_out, size_t at, size_t n) {
+    const size_t stride = m->x_stride / sizeof(float);
     for (size_t r = 0; r < m->n_rows;) {
         float sums[MATMUL_ROWS][4];
-        const float *x = m->x + r * m->x_stride + at;
+        const float *x = (const float *)(m->x + r * m->x_stride) + at;
         size_t rows = MIN(m->n_rows - r, (size_t)MATMUL_ROWS);
         if (rows == MATMUL_ROWS)
-            tile_dot(w, x, m->x_stride, n, MATMUL_ROWS, sums);
+            tile_dot(w, x, stride, n, MATMUL_ROWS, sums);
         else
             for (size_t i = 0; i < rows; i++)
-                tile_dot(w, x + i * m->x_stride, m->x_stride, n, 1, sums + i);
+                tile_dot(w, x + i * stride, stride, n, 1, sums + i);
 
         for (size_t i = 0; i < rows; i++) {
             float *y = m->y + (r + i) * m->y_stride + out;

@@ -13,7 +13,7 @@ static void matmul(const Matmul *m) {
     for (size_t r = 0; r < m->n_rows; r++)
         for (size_t o = 0; o < m->n_out; o++) {
             const uint8_t *row = m->w + o * m->w_stride;
-            const float *x = m->x + r * m->x_stride;
+            const float *x = (const float *)(m->x + r * m->x_stride);
             double sum = 0;
             for (size_t i = 0; i < m->k; i += CHUNK) {
                 size_t n = MIN(m->k - i, (size_t)CHUNK);

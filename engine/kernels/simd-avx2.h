@@ -4,11 +4,13 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define VF_LANES    8
 #define MATMUL_ROWS 3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
 
 typedef __m256 VF;
+typedef __m256i VI;
 
 static inline VF vf_zero(void) {
     return _mm256_setzero_ps();
@@ -58,6 +60,11 @@ static inline VF vf_div(VF a, VF b) {
 /* a * b + c, rounded once */
 static inline VF vf_fma(VF a, VF b, VF c) {
     return _mm256_fmadd_ps(a, b, c);
+}
+
+/* c - a * b, rounded once */
+static inline VF vf_fnma(VF a, VF b, VF c) {
+    return _mm256_fnmadd_ps(a, b, c);
 }
 
 /* NaN in b is handed on. */
@@ -120,4 +127,38 @@ static inline float half_to_float_hw(uint16_t h) {
 /* Eight signed bytes as floats. */
 static inline VF vf_from_i8(__m128i bytes) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+
+/* Four bytes of x for every lane. */
+static inline VI four_of(const int8_t *x) {
+    int32_t bytes;
+    memcpy(&bytes, x, sizeof(bytes));
+    return _mm256_set1_epi32(bytes);
+}
+
+/* Sums over 16 elements of unsigned bytes <= 31 times x: the 16-bit sums stay below 4 * 2 * 31 * 128 < 2^15. */
+static inline VF q8_dot_small(const VI q[4], const int8_t *x) {
+    VI a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], four_of(x)), _mm256_maddubs_epi16(q[1], four_of(x + 4)));
+    VI b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], four_of(x + 8)), _mm256_maddubs_epi16(q[3], four_of(x + 12)));
+    return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1)));
+}
+
+/* Bytes <= 63: two products fit 16 bits, 2 * 2 * 63 * 128 < 2^15. */
+static inline VF q8_dot_byte(const VI q[4], const int8_t *x) {
+    const VI one = _mm256_set1_epi16(1);
+    VI a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], four_of(x)), _mm256_maddubs_epi16(q[1], four_of(x + 4)));
+    VI b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], four_of(x + 8)), _mm256_maddubs_epi16(q[3], four_of(x + 12)));
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one)));
+}
+
+/* Any signed bytes: the sign goes over to x, which never is -128; 2 * 128 * 127 < 2^15. */
+static inline VF q8_dot_signed(const VI q[4], const int8_t *x) {
+    const VI one = _mm256_set1_epi16(1);
+    VI sum = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        VI products = _mm256_maddubs_epi16(_mm256_abs_epi8(q[j]), _mm256_sign_epi8(four_of(x + 4 * j), q[j]));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, one));
+    }
+    return _mm256_cvtepi32_ps(sum);
 }

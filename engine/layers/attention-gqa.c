@@ -134,8 +134,8 @@ static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, ui
         .traits = traits,
         .w = keys + (size_t)kv_head * c->head_dim_k * traits->block_bytes,
         .w_stride = p->kv.k_row_bytes,
-        .x = t->q,
-        .x_stride = c->head_dim_k,
+        .x = (const uint8_t *)t->q,
+        .x_stride = c->head_dim_k * sizeof(float),
         .y = t->scores,
         .y_stride = KV_PAGE_TOKENS,
         .n_out = n,
@@ -234,7 +234,7 @@ static void store_attended(const Pass *p, const AttentionTask *task, uint32_t kv
     uint32_t group = group_size(c);
     for (uint32_t i = 0; i < t->n; i++) {
         uint32_t r = task->row + i / group, head = kv_head * group + i % group;
-        float *out = p->attended + ((size_t)r * c->n_heads + head) * c->head_dim_v;
+        float *out = p->attended.x + ((size_t)r * c->n_heads + head) * c->head_dim_v;
         memcpy(out, t->acc + (size_t)i * c->head_dim_v, c->head_dim_v * sizeof(float));
         p->kernels->scale(out, 1.0f / t->sum[i], c->head_dim_v);
     }

@@ -11,24 +11,36 @@ static uint32_t query_width(const Config *c) {
 }
 
 size_t attention_mla_scratch(const Config *c, uint32_t max_rows) {
-    return c->latent.kv_rank ? (size_t)c->latent.nope * c->latent.kv_rank + max_rows : 0;
+    if (c->latent.kv_rank == 0)
+        return 0;
+    size_t widest = MAX(c->latent.nope, c->latent.kv_rank);
+    size_t bytes = max_rows * q8_row_bytes(widest);
+    return MAX((size_t)c->latent.nope * c->latent.kv_rank + max_rows, bytes / sizeof(float));
 }
 
-/* y[r] = rows [first, first + n_out) of a matrix times x[r] */
-static void product(const Pass *p, const Tensor *t, size_t first, size_t n_out, const float *x, size_t x_stride,
-    float *y, size_t y_stride) {
-    const Matmul m = {
+/* y[r] = rows [first, first + n_out) of a matrix times x[r]; the bytes of x, where wanted, are made in the scratch. */
+static void product(Worker *w, const Tensor *t, size_t first, size_t n_out, const float *x, size_t x_stride, float *y,
+    size_t y_stride) {
+    const Pass *p = w->pass;
+    Matmul m = {
         .traits = quant_traits(t->type),
         .w = t->data + first * t->row_bytes,
         .w_stride = t->row_bytes,
-        .x = x,
-        .x_stride = x_stride,
+        .x = (const uint8_t *)x,
+        .x_stride = x_stride * sizeof(float),
         .y = y,
         .y_stride = y_stride,
         .n_out = n_out,
         .n_rows = p->n_rows,
         .k = t->ne[0],
     };
+    if (p->kernels->act[t->type] == ACT_Q8) {
+        uint8_t *rows = (uint8_t *)w->scratch;
+        m.x = rows;
+        m.x_stride = q8_row_bytes(m.k);
+        for (uint32_t r = 0; r < p->n_rows; r++)
+            p->kernels->quantize_q8(x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
+    }
     p->kernels->matmul[t->type](&m);
 }
 
@@ -68,13 +80,13 @@ static void absorb_head(Worker *w, const LayerWeights *l, uint32_t head) {
     const Config *c = p->config;
     uint32_t rope = c->rope.n_dims, nope = c->latent.nope;
     size_t from_stride = (size_t)c->n_heads * query_width(c), to_stride = (size_t)c->n_heads * c->head_dim_k;
-    const float *from = p->heads + (size_t)head * query_width(c);
+    const float *from = p->heads.x + (size_t)head * query_width(c);
     float *to = p->q + (size_t)head * c->head_dim_k;
 
     for (uint32_t r = 0; r < p->n_rows; r++)
         memcpy(to + r * to_stride, from + r * from_stride + nope, rope * sizeof(float));
     if (l->attn_k_b.data)
-        product(p, &l->attn_k_b, (size_t)head * c->latent.kv_rank, c->latent.kv_rank, from, from_stride, to + rope,
+        product(w, &l->attn_k_b, (size_t)head * c->latent.kv_rank, c->latent.kv_rank, from, from_stride, to + rope,
             to_stride);
     else
         absorb_rows(w, l, head, from, from_stride, to + rope, to_stride);
@@ -99,21 +111,23 @@ void attention_mla_project(Worker *w, const LayerWeights *l, uint32_t layer) {
     size_t q_width = (size_t)c->n_heads * query_width(c), begin, end;
     const Linear jobs[] = {
         {&l->attn_kv_a, NULL, p->v, c->head_dim_k},
-        {q_rank ? &l->attn_q_a : &l->attn_q, NULL, q_rank ? p->q_low : p->heads, q_rank ? q_rank : q_width},
+        {q_rank ? &l->attn_q_a : &l->attn_q, NULL, q_rank ? p->q_low.x : p->heads.x, q_rank ? q_rank : q_width},
     };
 
     linear(w, jobs, ELEMENTSOF(jobs), p->normed);
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++) {
             store_latent(p, l, (uint32_t)r, layer);
-            if (q_rank)
-                p->kernels->rms_norm(p->q_low + r * q_rank, p->q_low + r * q_rank, (const float *)l->attn_q_a_norm.data,
-                    q_rank, c->norm_eps);
+            if (q_rank) {
+                float *q = p->q_low.x + r * q_rank;
+                p->kernels->rms_norm(q, q, (const float *)l->attn_q_a_norm.data, q_rank, c->norm_eps);
+                quantize_row(p, p->q_low, r, q_rank);
+            }
         }
     threads_barrier(p->threads);
 
     if (q_rank) {
-        const Linear widen = {&l->attn_q_b, NULL, p->heads, q_width};
+        const Linear widen = {&l->attn_q_b, NULL, p->heads.x, q_width};
         linear(w, &widen, 1, p->q_low);
     }
     while (threads_next(p->threads, c->n_heads, 1, &begin, &end))
@@ -134,7 +148,7 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
     while (threads_next(p->threads, c->n_heads, 1, &begin, &end))
         for (size_t head = begin; head < end; head++) {
             size_t first = l->attn_v_b.data ? head * m->v_dim : head * (m->nope + m->v_dim) + m->nope;
-            product(p, t, first, m->v_dim, p->attended + head * m->kv_rank, from_stride, p->heads + head * m->v_dim,
+            product(w, t, first, m->v_dim, p->attended.x + head * m->kv_rank, from_stride, p->heads.x + head * m->v_dim,
                 to_stride);
         }
     threads_barrier(p->threads);

@@ -16,10 +16,10 @@ void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const T
     size_t grain = linear_grain(p, n_ff);
     while (threads_next(p->threads, n_ff, grain, &begin, &end)) {
         size_t n = end - begin;
-        linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden + begin, n_ff);
+        linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden.x + begin, n_ff);
         linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
         for (uint32_t r = 0; r < p->n_rows; r++)
-            ffn_activate(p, p->hidden + r * n_ff + begin, w->scratch + r * n, n);
+            ffn_activate(p, p->hidden.x + r * n_ff + begin, w->scratch + r * n, n);
     }
     threads_barrier(p->threads);
 }

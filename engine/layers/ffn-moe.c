@@ -75,7 +75,7 @@ static void choose(const Pass *p, const LayerWeights *l, uint32_t row, float *ch
 }
 
 static float shared_weight(const Pass *p, const LayerWeights *l, uint32_t row) {
-    const float *x = p->normed + (size_t)row * p->config->n_embd, *weight = (const float *)l->shared_router.data;
+    const float *x = p->normed.x + (size_t)row * p->config->n_embd, *weight = (const float *)l->shared_router.data;
     double sum = 0;
 
     if (!weight)
@@ -130,8 +130,13 @@ static void gather(Worker *w) {
         place(p);
     threads_barrier(p->threads);
     while (threads_next(p->threads, p->n_rows * used, 8, &begin, &end))
-        for (size_t i = begin; i < end; i++)
-            memcpy(p->routing.x + p->routing.slots[i] * n_embd, p->normed + i / used * n_embd, n_embd * sizeof(float));
+        for (size_t i = begin; i < end; i++) {
+            Rows to = rows_from(p->routing.x, p->routing.slots[i], n_embd),
+                 from = rows_from(p->normed, i / used, n_embd);
+            memcpy(to.x, from.x, n_embd * sizeof(float));
+            if (to.q8)
+                memcpy(to.q8, from.q8, q8_row_bytes(n_embd));
+        }
     threads_barrier(p->threads);
 }
 
@@ -168,10 +173,11 @@ static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, siz
     size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd, n = end - begin;
     uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
     Tensor gate_matrix = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
-    float *hidden = t->hidden + first * n_ff + begin;
+    float *hidden = t->hidden.x + first * n_ff + begin;
+    Rows in = rows_from(t->x, first, n_embd);
 
-    linear_range(p, &gate_matrix, NULL, t->x + first * n_embd, n_rows, begin, end, hidden, n_ff);
-    linear_range(p, &up, NULL, t->x + first * n_embd, n_rows, begin, end, w->scratch, n);
+    linear_range(p, &gate_matrix, NULL, in, n_rows, begin, end, hidden, n_ff);
+    linear_range(p, &up, NULL, in, n_rows, begin, end, w->scratch, n);
     for (uint32_t r = 0; r < n_rows; r++)
         ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
 }
@@ -183,7 +189,8 @@ static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t
     uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
     Tensor down = expert_matrix(&l->experts_down, expert);
 
-    linear_range(p, &down, NULL, t->hidden + first * n_ff, n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
+    linear_range(
+        p, &down, NULL, rows_from(t->hidden, first, n_ff), n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
 }
 
 static void combine(Worker *w, bool shared) {
@@ -199,8 +206,8 @@ static void combine(Worker *w, bool shared) {
                 p->kernels->add(x, y, n);
             }
             if (shared) {
-                p->kernels->scale(p->normed + r * n, p->routing.shared_weights[r], n);
-                p->kernels->add(x, p->normed + r * n, n);
+                p->kernels->scale(p->normed.x + r * n, p->routing.shared_weights[r], n);
+                p->kernels->add(x, p->normed.x + r * n, n);
             }
         }
     threads_barrier(p->threads);
@@ -214,10 +221,12 @@ void ffn_moe(Worker *w, const LayerWeights *l) {
     route(w, l);
     gather(w);
     each_expert(w, l, c->experts.n_ff, gate_up_range);
+    quantize(w, p->routing.hidden, (size_t)p->n_rows * c->experts.n_used, c->experts.n_ff);
     each_expert(w, l, c->n_embd, down_range);
     if (shared) {
         ffn_gate_up(w, &l->shared_gate, NULL, &l->shared_up, NULL);
-        const Linear down = {&l->shared_down, NULL, p->normed, c->n_embd}; /* the rows of normed have been read */
+        const Linear down = {&l->shared_down, NULL, p->normed.x, c->n_embd}; /* the rows of normed have been read */
+        quantize(w, p->hidden, p->n_rows, l->shared_down.ne[0]);
         linear(w, &down, 1, p->hidden);
     }
     combine(w, shared);

@@ -10,19 +10,51 @@ size_t linear_grain(const Pass *p, size_t n_out) {
     return MAX(grain, (size_t)LINEAR_UNIT);
 }
 
-void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, const float *x, uint32_t n_rows,
-    size_t begin, size_t end, float *y, size_t y_stride) {
+#define QUANTIZE_RANGE 1024u /* elements, whole units of Q8_UNIT */
+
+/* No weights can want bytes of rows that are not whole blocks: theirs have as many elements. */
+static bool takes_bytes(Rows in, size_t k) {
+    return in.q8 && k % Q8_UNIT == 0;
+}
+
+void quantize_row(const Pass *p, Rows in, size_t row, size_t k) {
+    if (takes_bytes(in, k))
+        p->kernels->quantize_q8(in.x + row * k, in.q8 + row * q8_row_bytes(k), k, 0, k);
+}
+
+void quantize(Worker *w, Rows in, size_t n_rows, size_t k) {
+    Pass *p = w->pass;
+    if (!takes_bytes(in, k))
+        return;
+
+    size_t per_row = (k + QUANTIZE_RANGE - 1) / QUANTIZE_RANGE, begin, end;
+    while (threads_next(p->threads, n_rows * per_row, 1, &begin, &end)) {
+        size_t row = begin / per_row, at = begin % per_row * QUANTIZE_RANGE;
+        p->kernels->quantize_q8(
+            in.x + row * k + at, in.q8 + row * q8_row_bytes(k), k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
+    }
+    threads_barrier(p->threads);
+}
+
+Rows rows_from(Rows in, size_t first, size_t k) {
+    return (Rows){.x = in.x + first * k, .q8 = in.q8 ? in.q8 + first * q8_row_bytes(k) : NULL};
+}
+
+void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
+    size_t end, float *y, size_t y_stride) {
+    size_t k = weight->ne[0];
+    bool q8 = p->kernels->act[weight->type] == ACT_Q8;
     Matmul m = {
         .traits = quant_traits(weight->type),
         .w = weight->data + begin * weight->row_bytes,
         .w_stride = weight->row_bytes,
-        .x = x,
-        .x_stride = weight->ne[0],
+        .x = q8 ? in.q8 : (const uint8_t *)in.x,
+        .x_stride = q8 ? q8_row_bytes(k) : k * sizeof(float),
         .y = y,
         .y_stride = y_stride,
         .n_out = end - begin,
         .n_rows = n_rows,
-        .k = weight->ne[0],
+        .k = k,
     };
     p->kernels->matmul[weight->type](&m);
     if (bias && bias->data)
@@ -30,18 +62,18 @@ void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, const
             p->kernels->add(y + r * y_stride, (const float *)bias->data + begin, end - begin);
 }
 
-static void job_range(Worker *w, const Linear *job, const float *x, size_t begin, size_t end) {
+static void job_range(Worker *w, const Linear *job, Rows in, size_t begin, size_t end) {
     const Pass *p = w->pass;
     if (!job->accumulate) {
-        linear_range(p, job->weight, job->bias, x, p->n_rows, begin, end, job->y + begin, job->y_stride);
+        linear_range(p, job->weight, job->bias, in, p->n_rows, begin, end, job->y + begin, job->y_stride);
         return;
     }
-    linear_range(p, job->weight, job->bias, x, p->n_rows, begin, end, w->scratch, end - begin);
+    linear_range(p, job->weight, job->bias, in, p->n_rows, begin, end, w->scratch, end - begin);
     for (uint32_t r = 0; r < p->n_rows; r++)
         p->kernels->add(job->y + r * job->y_stride + begin, w->scratch + r * (end - begin), end - begin);
 }
 
-void linear(Worker *w, const Linear *jobs, size_t n_jobs, const float *x) {
+void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in) {
     Pass *p = w->pass;
     size_t n_out = 0, begin, end;
     for (size_t i = 0; i < n_jobs; i++)
@@ -53,27 +85,28 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, const float *x) {
         for (size_t i = 0; i < n_jobs && first < end; i++) {
             size_t last = first + jobs[i].weight->ne[1];
             if (last > begin)
-                job_range(w, &jobs[i], x, MAX(begin, first) - first, MIN(end, last) - first);
+                job_range(w, &jobs[i], in, MAX(begin, first) - first, MIN(end, last) - first);
             first = last;
         }
     }
     threads_barrier(p->threads);
 }
 
-void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, const float *input) {
+void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, Rows input) {
     Pass *p = w->pass;
     const Config *c = p->config;
     bool plain = !post_norm->data && c->residual_scale == 1;
     size_t n = c->n_embd, begin, end;
 
     /* normed has served its purpose by now */
-    const Linear job = {weight, bias, plain ? p->x : p->normed, n, .accumulate = plain};
+    const Linear job = {weight, bias, plain ? p->x : p->normed.x, n, .accumulate = plain};
+    quantize(w, input, p->n_rows, weight->ne[0]);
     linear(w, &job, 1, input);
     if (plain)
         return;
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++) {
-            float *y = p->normed + r * n;
+            float *y = p->normed.x + r * n;
             if (post_norm->data)
                 p->kernels->rms_norm(y, y, (const float *)post_norm->data, n, c->norm_eps);
             if (c->residual_scale != 1)

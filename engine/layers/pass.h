@@ -19,6 +19,13 @@ typedef struct AttentionTask {
     uint32_t n_rows;
 } AttentionTask;
 
+/* Rows of activations as floats and, for the products that take it, the same in bytes, which quantize() brings up to
+ * date. q8 NULL: no weights of this model want it. */
+typedef struct Rows {
+    float *x;
+    uint8_t *q8; /* ACT_Q8 */
+} Rows;
+
 /* Layers with a window may rotate otherwise than those that see everything. */
 typedef enum RopeKind {
     ROPE_GLOBAL,
@@ -42,9 +49,9 @@ typedef struct Routing {
     uint32_t *first;       /* [n + 1] once: each expert's first slot */
     uint32_t *active;      /* [n] once: experts with any row */
     uint32_t n_active;
-    float *x;      /* [slots][n_embd] */
-    float *hidden; /* [slots][n_ff] */
-    float *y;      /* [slots][n_embd] */
+    Rows x;      /* [slots][n_embd] */
+    Rows hidden; /* [slots][n_ff] */
+    float *y;    /* [slots][n_embd] */
 } Routing;
 
 /* Shapes in the comments: n_rows is the first dimension everywhere. All arrays are owned by Forward. */
@@ -61,15 +68,15 @@ typedef struct Pass {
     AttentionTask *tasks;
     uint32_t n_tasks;
 
-    float *x;        /* [n_embd]: the residual stream */
-    float *normed;   /* [n_embd] */
-    float *q;        /* [n_heads][head_dim_k] */
-    float *k;        /* [n_kv_heads][head_dim_k] */
-    float *v;        /* [n_kv_heads][head_dim_v] */
-    float *attended; /* [n_heads][head_dim_v] */
-    float *hidden;   /* [n_ff], or of the shared expert */
-    float *q_low;    /* [q_rank]: latent attention's queries in their bottleneck */
-    float *heads;    /* [n_heads][nope + rope], later [n_heads][v_dim] */
+    float *x;      /* [n_embd]: the residual stream */
+    Rows normed;   /* [n_embd] */
+    float *q;      /* [n_heads][head_dim_k] */
+    float *k;      /* [n_kv_heads][head_dim_k] */
+    float *v;      /* [n_kv_heads][head_dim_v] */
+    Rows attended; /* [n_heads][head_dim_v] */
+    Rows hidden;   /* [n_ff], or of the shared expert */
+    Rows q_low;    /* [q_rank]: latent attention's queries in their bottleneck */
+    Rows heads;    /* [n_heads][nope + rope], later [n_heads][v_dim] */
     Routing routing;
     float *rope_cos[ROPE_KINDS], *rope_sin[ROPE_KINDS]; /* [rope.n_dims], as kernels.h wants them */
     size_t worker_floats;
@@ -89,16 +96,21 @@ typedef struct Linear {
     bool accumulate; /* y += instead of y = */
 } Linear;
 
-/* Outputs [begin, end) of x[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
-void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, const float *x, uint32_t n_rows,
-    size_t begin, size_t end, float *y, size_t y_stride);
-/* Several products of the same x in one phase. */
-void linear(Worker *w, const Linear *jobs, size_t n_jobs, const float *x);
+/* Brings the bytes of rows of k elements up to date: a phase of its own, or row by row as the floats are made. */
+void quantize(Worker *w, Rows in, size_t n_rows, size_t k);
+void quantize_row(const Pass *p, Rows in, size_t row, size_t k);
+/* The rows from `first` on, of k elements each. */
+Rows rows_from(Rows in, size_t first, size_t k);
+/* Outputs [begin, end) of in[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
+void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
+    size_t end, float *y, size_t y_stride);
+/* Several products of the same rows, bytes up to date, in one phase. */
+void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
 /* Grain of threads_next() over n_out outputs for n_rows rows, and the outputs that worker scratch has room for. */
 size_t linear_grain(const Pass *p, size_t n_out);
 #define LINEAR_UNIT 16u
 
-/* normed = norm(x) * weight */
+/* normed = norm(x) * weight, bytes included */
 void norm(Worker *w, const Tensor *weight);
 
 int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
@@ -126,8 +138,9 @@ size_t attention_mla_scratch(const Config *c, uint32_t max_rows);
 /* Writes p->k and p->v of a row to its page, keys normed and rotated. One worker alone. */
 void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t row, uint32_t layer);
 
-/* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. */
-void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, const float *input);
+/* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. Sees to the bytes
+ * of the input itself. */
+void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, Rows input);
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);

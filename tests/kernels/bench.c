@@ -44,11 +44,11 @@ static void run_matmul(void *userdata) {
 static void run_openblas(void *userdata) {
     const Matmul *m = &((Product *)userdata)->m;
     if (m->n_rows == 1)
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m->n_out, (int)m->k, 1, (const float *)m->w, (int)m->k, m->x, 1,
-            0, m->y, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m->n_out, (int)m->k, 1, (const float *)m->w, (int)m->k,
+            (const float *)m->x, 1, 0, m->y, 1);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m->n_rows, (int)m->n_out, (int)m->k, 1, m->x,
-            (int)m->k, (const float *)m->w, (int)m->k, 0, m->y, (int)m->n_out);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m->n_rows, (int)m->n_out, (int)m->k, 1,
+            (const float *)m->x, (int)m->k, (const float *)m->w, (int)m->k, 0, m->y, (int)m->n_out);
 }
 #endif
 
@@ -67,11 +67,18 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
     float *x = malloc(n_rows * length * sizeof(float)), *y = malloc(n_rows * n_out * sizeof(float));
     fill_blocks(type, w, n_out * length);
     fill_floats(x, n_rows * length);
+    size_t x_stride = k->act[type] == ACT_Q8 ? q8_row_bytes(length) : length * sizeof(float);
+    uint8_t *rows = aligned_alloc(64, (n_rows * x_stride + 63) & ~(size_t)63);
+    for (size_t r = 0; r < n_rows; r++)
+        if (k->act[type] == ACT_Q8)
+            k->quantize_q8(x + r * length, rows + r * x_stride, length, 0, length);
+        else
+            memcpy(rows + r * x_stride, x + r * length, x_stride);
     p.m = (Matmul){.traits = traits,
         .w = w,
         .w_stride = row_bytes,
-        .x = x,
-        .x_stride = length,
+        .x = rows,
+        .x_stride = x_stride,
         .y = y,
         .y_stride = n_out,
         .n_out = n_out,
@@ -87,6 +94,7 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
 #endif
     free(w);
     free(x);
+    free(rows);
     free(y);
 }
 

@@ -12,6 +12,8 @@ float random_float(void); /* roughly normal, deviation 1 */
 void fill_floats(float *x, size_t n);
 /* Blocks of any bytes whose values are finite. */
 void fill_blocks(TensorType type, void *blocks, size_t n);
+/* Sets every byte to `pattern` that leaves the values finite. */
+void flatten_blocks(TensorType type, void *blocks, size_t n, uint8_t pattern);
 
 /* Checks one tier against the scalar tier; the number of failures, each of which has been printed. */
 int check_dequantize(const Kernels *k, const Kernels *oracle);

@@ -1,5 +1,4 @@
 #include <math.h>
-#include <string.h>
 
 #include "checks.h"
 
@@ -24,20 +23,35 @@ void fill_floats(float *x, size_t n) {
         x[i] = random_float();
 }
 
+static bool finite_block(const QuantTraits *traits, const uint8_t *block) {
+    float values[256];
+    bool good = true;
+    traits->dequantize(block, values, traits->block_size);
+    for (size_t i = 0; i < traits->block_size; i++)
+        good = good && fabsf(values[i]) < 1e5f;
+    return good;
+}
+
 void fill_blocks(TensorType type, void *blocks, size_t n) {
     const QuantTraits *traits = quant_traits(type);
-    float values[256];
-
-    for (size_t i = 0; i < n; i += traits->block_size) {
-        uint8_t *block = (uint8_t *)blocks + i / traits->block_size * traits->block_bytes;
-        bool good;
-        do {
+    for (size_t i = 0; i < n / traits->block_size; i++) {
+        uint8_t *block = (uint8_t *)blocks + i * traits->block_bytes;
+        do
             for (size_t j = 0; j < traits->block_bytes; j++)
                 block[j] = (uint8_t)(random_bits() >> 32);
-            traits->dequantize(block, values, traits->block_size);
-            good = true;
-            for (size_t j = 0; j < traits->block_size; j++)
-                good = good && fabsf(values[j]) < 1e5f;
-        } while (!good);
+        while (!finite_block(traits, block));
+    }
+}
+
+void flatten_blocks(TensorType type, void *blocks, size_t n, uint8_t pattern) {
+    const QuantTraits *traits = quant_traits(type);
+    for (size_t i = 0; i < n / traits->block_size; i++) {
+        uint8_t *block = (uint8_t *)blocks + i * traits->block_bytes;
+        for (size_t j = 0; j < traits->block_bytes; j++) {
+            uint8_t before = block[j];
+            block[j] = pattern;
+            if (!finite_block(traits, block))
+                block[j] = before;
+        }
     }
 }
