@@ -14,9 +14,11 @@ typedef struct Conversation {
     const ChatMessage *messages;
     size_t n_messages;
     const ChatOptions *options;
-    json_t **fields;   /* [n_messages], parsed; NULL where a message has none */
-    json_t *tools;     /* NULL: none */
-    json_t *variables; /* NULL: none */
+    json_t **fields; /* owned, [n_messages], parsed; NULL where a message has none */
+    json_t *
+        *arguments_parsed; /* owned, [n_messages]: tool_calls whose arguments are values, not JSON text; see below */
+    json_t *tools;         /* NULL: none */
+    json_t *variables;     /* NULL: none */
 } Conversation;
 
 /* ---- checking what the request brings */
@@ -47,9 +49,50 @@ static int check_message(const ChatMessage *m, Error *e) {
     return error_set(e, -EINVAL, "unknown role \"%.40s\" (system, user, assistant or tool)", m->role);
 }
 
+static void drop_parsed_arguments(Conversation *c) {
+    for (size_t i = 0; c->arguments_parsed && i < c->n_messages; i++)
+        json_decref(c->arguments_parsed[i]);
+    free(c->arguments_parsed);
+    c->arguments_parsed = NULL;
+}
+
+/* OpenAI's API has the arguments of a call as JSON in a string; most templates want to write JSON themselves. *ret_any:
+ * there was such a string. */
+static json_t *parse_arguments(const json_t *calls, bool *ret_any) {
+    json_t *copy = json_deep_copy(calls);
+    for (size_t i = 0; i < json_array_size(copy); i++) {
+        json_t *call = json_array_get(copy, i), *function = json_object_get(call, "function");
+        json_t *holder = json_is_object(function) ? function : call;
+        const json_t *arguments = json_object_get(holder, "arguments");
+        if (!json_is_string(arguments))
+            continue;
+        json_t *value = json_loadb(
+            json_string_value(arguments), json_string_length(arguments), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        if (value && json_object_set_new(holder, "arguments", value) == 0)
+            *ret_any = true;
+    }
+    return copy;
+}
+
+static int parse_all_arguments(Conversation *c, Error *e) {
+    bool any = false;
+    c->arguments_parsed = calloc(c->n_messages, sizeof(*c->arguments_parsed));
+    if (!c->arguments_parsed)
+        return error_set(e, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->n_messages; i++) {
+        const json_t *calls = json_object_get(c->fields[i], "tool_calls");
+        if (calls && !(c->arguments_parsed[i] = parse_arguments(calls, &any)))
+            return error_set(e, -ENOMEM, "out of memory");
+    }
+    if (!any)
+        drop_parsed_arguments(c);
+    return 0;
+}
+
 static void conversation_done(Conversation *c) {
     for (size_t i = 0; c->fields && i < c->n_messages; i++)
         json_decref(c->fields[i]);
+    drop_parsed_arguments(c);
     free(c->fields);
     json_decref(c->tools);
     json_decref(c->variables);
@@ -68,9 +111,10 @@ static int conversation_load(Conversation *c, Error *e) {
         if (r < 0)
             return r;
     }
-    if (!c->options)
-        return 0;
-    int r = load_json(c->options->tools, true, "tools", &c->tools, e);
+    int r = parse_all_arguments(c, e);
+    if (r < 0 || !c->options)
+        return r;
+    r = load_json(c->options->tools, true, "tools", &c->tools, e);
     return r < 0 ? r : load_json(c->options->variables, false, "template variables", &c->variables, e);
 }
 
@@ -82,15 +126,27 @@ static Value special_text(Run *run, const Model *m, Token token) {
     return value_string(run, text, size, true);
 }
 
-static Value message_value(Run *run, const ChatMessage *m, const json_t *fields) {
+static void set_json(Run *run, Dict *d, const char *key, const json_t *value) {
+    dict_set(run, d, value_string(run, key, strlen(key), false), value_from_json(run, value, false));
+}
+
+/* Templates for channels search the content without asking whether there is any, and know reasoning by another name. */
+static Value message_value(Run *run, const Conversation *c, size_t i) {
+    const ChatMessage *m = &c->messages[i];
+    bool channels = c->model->syntax == ENGINE_SYNTAX_HARMONY;
     Dict *d = dict_new(run);
     const char *key;
     json_t *value;
 
     dict_set_text(run, d, "role", value_string(run, m->role, strlen(m->role), false));
-    dict_set_text(run, d, "content", m->content ? value_string(run, m->content, m->content_size, false) : VALUE_NONE);
-    json_object_foreach((json_t *)fields, key, value) {
-        dict_set(run, d, value_string(run, key, strlen(key), false), value_from_json(run, value, false));
+    if (m->content || !channels)
+        dict_set_text(
+            run, d, "content", m->content ? value_string(run, m->content, m->content_size, false) : VALUE_NONE);
+    json_object_foreach(c->fields[i], key, value) {
+        bool is_call = c->arguments_parsed && strcmp(key, "tool_calls") == 0;
+        set_json(run, d, key, is_call ? c->arguments_parsed[i] : value);
+        if (channels && strcmp(key, "reasoning_content") == 0 && m->content_size == 0)
+            set_json(run, d, "thinking", value);
     }
     return value_dict(d);
 }
@@ -102,9 +158,9 @@ static void define_variables(Run *run, Dict *variables, void *userdata) {
 
     List *messages = list_new(run, LIST_LIST);
     for (size_t i = 0; i < c->n_messages; i++)
-        list_append(run, messages, message_value(run, &c->messages[i], c->fields[i]));
+        list_append(run, messages, message_value(run, c, i));
     json_object_foreach(c->variables, key, value) {
-        dict_set(run, variables, value_string(run, key, strlen(key), false), value_from_json(run, value, false));
+        set_json(run, variables, key, value);
     }
     dict_set_text(run, variables, "messages", value_list(messages));
     dict_set_text(run, variables, "tools", c->tools ? value_from_json(run, c->tools, false) : VALUE_NONE);
@@ -143,8 +199,14 @@ static int format_by_template(Conversation *c, Prompt *ret, Error *e) {
 
     localtime_r(&now, &local);
     int r = template_render(c->model->chat_template, define_variables, c, &local, &text, e);
+    if (r == -EINVAL && c->arguments_parsed) { /* some templates join the arguments to text: they want the string */
+        drop_parsed_arguments(c);
+        if (template_render(c->model->chat_template, define_variables, c, &local, &text, NULL) >= 0)
+            r = 0; /* else the first refusal stands */
+    }
     if (r < 0)
         return r;
+    p.syntax = c->model->syntax;
     p.reasoning_open = ends_in_open_reasoning(&text);
     r = tokenizer_encode(
         c->model->tokenizer, text.spans, text.n_spans, !begins_with_bos(c->model, &text), &p.tokens, e);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "generation.h"
+#include "harmony.h"
 
 #define CLOSING "\n</think>\n\n"
 
@@ -15,7 +16,10 @@ int generation_context_init(GenerationContext *c, const Tokenizer *t, uint32_t n
         .end_think = tokenizer_find(t, "</think>"),
     };
     const TextSpan closing = {.text = CLOSING, .size = strlen(CLOSING), .trusted = true};
+    const TextSpan channel = {.text = HARMONY_CLOSING, .size = strlen(HARMONY_CLOSING), .trusted = true};
     int r = tokenizer_encode(t, &closing, 1, false, &c->closing, e);
+    if (r >= 0)
+        r = tokenizer_encode(t, &channel, 1, false, &c->channel_closing, e);
     if (r < 0)
         return r;
     if (sampler_scratch_new(MIN(n_logits, tokenizer_n_vocab(t)), &c->scratch) < 0)
@@ -26,6 +30,7 @@ int generation_context_init(GenerationContext *c, const Tokenizer *t, uint32_t n
 void generation_context_done(GenerationContext *c) {
     c->scratch = sampler_scratch_free(c->scratch);
     token_array_done(&c->closing);
+    token_array_done(&c->channel_closing);
 }
 
 static int init(Generation *g, const EngineRequest *r, uint32_t capacity) {
@@ -48,6 +53,8 @@ static int init(Generation *g, const EngineRequest *r, uint32_t capacity) {
         .n_stop = r->n_stop,
         .split_reasoning = r->split_reasoning,
         .reasoning_open = r->reasoning_open,
+        .syntax = r->syntax,
+        .tool_calls = r->tool_calls,
     };
     if (output_new(&output, &g->output) < 0)
         return -ENOMEM;
@@ -63,6 +70,7 @@ int generation_new(const EngineRequest *r, uint32_t capacity, uint64_t now, Gene
     g->sampler.n_logit_bias = 0;
     g->top_logprobs = r->top_logprobs;
     g->split_reasoning = r->split_reasoning;
+    g->channels = r->syntax == ENGINE_SYNTAX_HARMONY;
     g->reasoning_budget = r->reasoning_budget;
     g->submitted = now;
     g->usage.prompt_tokens = (uint32_t)r->n_prompt;
@@ -90,8 +98,9 @@ static Token forced_token(Generation *g, const GenerationContext *c) {
     if (!g->forcing && g->n_forced == 0 && g->split_reasoning && output_in_reasoning(g->output) &&
         g->n_reasoned >= g->reasoning_budget && g->reasoning_budget != ENGINE_UNLIMITED)
         g->forcing = true;
-    if (g->forcing && g->n_forced < c->closing.n)
-        return c->closing.items[g->n_forced++];
+    const TokenArray *closing = g->channels ? &c->channel_closing : &c->closing;
+    if (g->forcing && g->n_forced < closing->n)
+        return closing->items[g->n_forced++];
     g->forcing = false;
     return TOKEN_NONE;
 }

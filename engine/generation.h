@@ -16,6 +16,7 @@ typedef struct GenerationContext {
     uint32_t n_logits;          /* of a row */
     Token think, end_think;     /* the tags as single tokens, or TOKEN_NONE */
     TokenArray closing;         /* "\n</think>\n\n" */
+    TokenArray channel_closing; /* HARMONY_CLOSING */
 } GenerationContext;
 
 int generation_context_init(GenerationContext *c, const Tokenizer *t, uint32_t n_logits, Error *e);
@@ -27,6 +28,7 @@ struct Generation {
     SamplerOptions sampler; /* owns its logit_bias */
     int top_logprobs;
     bool split_reasoning;
+    bool channels; /* the model writes channels, not <think> */
     uint32_t reasoning_budget;
     Output *output; /* owned */
 

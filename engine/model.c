@@ -7,12 +7,14 @@
 #include "arch/arch.h"
 #include "mapping.h"
 #include "model.h"
+#include "tool-calls.h"
 
 static int read_chat_template(Model *m, Error *e) {
     GgufString s;
     int r = gguf_get_string(m->gguf, "tokenizer.chat_template", &s, e);
     if (r <= 0)
         return r;
+    m->syntax = tool_calls_detect(s.data, s.size);
     return s.size > 0 ? template_parse(s.data, s.size, &m->chat_template, e) : 0;
 }
 

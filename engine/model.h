@@ -147,6 +147,7 @@ struct Model {
     Weights weights;
     Tokenizer *tokenizer;    /* owned */
     Template *chat_template; /* owned; NULL if the file has none */
+    EngineSyntax syntax;     /* of answers, by the template */
 };
 
 /* The model in a parsed file, without the mapping that a model_load() adds (a test may have the file in memory).

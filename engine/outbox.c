@@ -9,6 +9,7 @@ EngineEvent *engine_event_free(EngineEvent *ev) {
         return NULL;
     EngineEvent *next = ev->next;
     free(ev->text);
+    free(ev->tool_name);
     free(ev->logprobs);
     free(ev);
     return next;
@@ -57,7 +58,7 @@ static int join(EngineEvent *ev, OutputText *t) {
 
 static int add_text(Outbox *o, OutboxTail *tail, uint64_t id, OutputText *t) {
     EngineEvent *ev = tail->n_taken == o->n_taken ? tail->event : NULL;
-    if (ev && ev->kind == t->kind)
+    if (ev && ev->kind == t->kind && t->kind != ENGINE_TEXT_TOOL_CALL)
         return join(ev, t);
 
     ev = calloc(1, sizeof(*ev));
@@ -69,6 +70,7 @@ static int add_text(Outbox *o, OutboxTail *tail, uint64_t id, OutputText *t) {
         .kind = t->kind,
         .text = TAKE_PTR(t->text),
         .size = t->size,
+        .tool_name = TAKE_PTR(t->tool_name),
         .logprobs = TAKE_PTR(t->logprobs),
         .n_logprobs = t->n_logprobs,
     };

@@ -1,5 +1,6 @@
-/* Byte by byte through three small machines: tags → stop strings → UTF-8; see output.h for the rules. Stop strings are
- * found with one Knuth-Morris-Pratt automaton each, whose state is also how much of the text must be held back.
+/* Byte by byte through small machines: tags → tool calls → stop strings → UTF-8, or channels → stop strings → UTF-8;
+ * see output.h for the rules. Stop strings are found with one Knuth-Morris-Pratt automaton each, whose state is also
+ * how much of the text must be held back.
  *
  * Log-probabilities follow the text by offsets into the stream of bytes that came in: a token's is due when the last of
  * its bytes is delivered or dropped, that is, when fewer bytes are held than came after it. */
@@ -7,7 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "harmony.h"
 #include "output.h"
+#include "tool-calls.h"
 
 #define OPEN_TAG  "<think>"
 #define CLOSE_TAG "</think>"
@@ -20,11 +24,6 @@ typedef enum State {
     STATE_ANSWER,      /* until a stop string */
     STATE_STOPPED,
 } State;
-
-typedef struct Bytes {
-    char *data; /* owned */
-    size_t size, capacity;
-} Bytes;
 
 typedef struct Stop {
     char *text;        /* owned */
@@ -43,16 +42,21 @@ struct Output {
     Bytes held;       /* START, REASONING, ANSWER: bytes not yet decided upon */
     size_t n_matched; /* START, REASONING: of them, how many are of the tag */
 
-    Stop *stops; /* owned, [n_stops] */
+    ToolCalls *calls; /* owned; NULL: none are looked for */
+    Harmony *harmony; /* owned; NULL: tags, not channels */
+    Stop *stops;      /* owned, [n_stops] */
     size_t n_stops;
 
     unsigned char character[4]; /* the beginning of a UTF-8 sequence */
     unsigned n_character;
+    EngineTextKind character_kind;
 
     uint64_t n_in;        /* bytes so far */
     uint64_t answer_from; /* tokens that end here or before are reasoning */
     Bytes text[2];        /* by EngineTextKind: certain, not yet taken */
-    Pending *pending;     /* owned */
+    OutputText *ready;    /* owned: what comes before that, ending in a tool call */
+    size_t n_ready, ready_capacity;
+    Pending *pending; /* owned */
     size_t n_pending, pending_capacity;
     bool finished;
     bool failed; /* out of memory somewhere below */
@@ -61,20 +65,8 @@ struct Output {
 /* ------------------------------------------------------------------------------------------------ bytes */
 
 static void bytes_add(Output *u, Bytes *b, const char *data, size_t size) {
-    if (b->size + size + 1 > b->capacity) {
-        size_t capacity = MAX(b->capacity * 2, b->size + size + 64);
-        char *p = realloc(b->data, capacity);
-        if (!p) {
-            u->failed = true;
-            return;
-        }
-        b->data = p;
-        b->capacity = capacity;
-    }
-    if (size > 0)
-        memcpy(b->data + b->size, data, size);
-    b->size += size;
-    b->data[b->size] = '\0';
+    if (bytes_append(b, data, size) < 0)
+        u->failed = true;
 }
 
 static void bytes_drop_front(Bytes *b, size_t n) {
@@ -103,13 +95,16 @@ static unsigned utf8_wanted(const unsigned char *s, unsigned n) {
     return size;
 }
 
-static void utf8_flush(Output *u, EngineTextKind kind) {
+static void utf8_flush(Output *u) {
     if (u->n_character > 0)
-        bytes_add(u, &u->text[kind], "\xEF\xBF\xBD", 3);
+        bytes_add(u, &u->text[u->character_kind], "\xEF\xBF\xBD", 3);
     u->n_character = 0;
 }
 
 static void emit(Output *u, EngineTextKind kind, char byte) {
+    if (u->character_kind != kind)
+        utf8_flush(u);
+    u->character_kind = kind;
     u->character[u->n_character++] = (unsigned char)byte;
     unsigned wanted = utf8_wanted(u->character, u->n_character);
     if (wanted == u->n_character) {
@@ -120,7 +115,7 @@ static void emit(Output *u, EngineTextKind kind, char byte) {
         bool again = --u->n_character > 0;
         if (!again)
             u->n_character = 1;
-        utf8_flush(u, kind);
+        utf8_flush(u);
         if (again)
             emit(u, kind, byte);
     }
@@ -160,7 +155,11 @@ static bool stop_step(Stop *s, char byte) {
     return s->matched == s->size;
 }
 
-static void push_answer(Output *u, char byte) {
+static void push_text(Output *u, char byte) {
+    if (u->state == STATE_STOPPED) { /* released together with what held the stop string: as if it had never come */
+        u->n_in--;
+        return;
+    }
     if (u->n_stops == 0) {
         emit(u, ENGINE_TEXT_ANSWER, byte);
         return;
@@ -183,15 +182,94 @@ static void push_answer(Output *u, char byte) {
         emit_held(u, ENGINE_TEXT_ANSWER, u->held.size - hold);
 }
 
-/* ------------------------------------------------------------------------------------------------ tags */
+/* ------------------------------------------------------------------------------------------------ tool calls */
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+static void make_ready(Output *u, OutputText t) {
+    if (u->n_ready == u->ready_capacity) {
+        size_t capacity = MAX(u->ready_capacity * 2, (size_t)4);
+        OutputText *p = reallocarray(u->ready, capacity, sizeof(*p));
+        if (!p) {
+            u->failed = true;
+            output_text_done(&t);
+            return;
+        }
+        u->ready = p;
+        u->ready_capacity = capacity;
+    }
+    u->ready[u->n_ready++] = t;
 }
+
+/* What was said so far comes before all that follows. */
+static void seal(Output *u) {
+    static const EngineTextKind order[] = {ENGINE_TEXT_REASONING, ENGINE_TEXT_ANSWER};
+
+    emit_held(u, ENGINE_TEXT_ANSWER, u->held.size);
+    for (size_t i = 0; i < u->n_stops; i++)
+        u->stops[i].matched = 0;
+    utf8_flush(u);
+    for (size_t i = 0; i < ELEMENTSOF(order); i++) {
+        Bytes *text = &u->text[order[i]];
+        if (text->size == 0)
+            continue;
+        make_ready(u, (OutputText){.kind = order[i], .text = text->data, .size = text->size});
+        *text = (Bytes){};
+    }
+}
+
+static void on_call(void *userdata, const char *name, const char *arguments, size_t size) {
+    Output *u = userdata;
+
+    if (u->state == STATE_STOPPED)
+        return;
+    seal(u);
+    OutputText call = {.kind = ENGINE_TEXT_TOOL_CALL, .size = size};
+    call.text = strndup(arguments, size);
+    call.tool_name = strdup(name);
+    if (!call.text || !call.tool_name)
+        u->failed = true;
+    make_ready(u, call);
+}
+
+static void push_answer(Output *u, char byte) {
+    if (!u->calls)
+        push_text(u, byte);
+    else if (tool_calls_push(u->calls, byte) < 0)
+        u->failed = true;
+}
+
+/* ------------------------------------------------------------------------------------------------ channels */
 
 static void start_answer(Output *u, uint64_t from) {
     u->state = STATE_ANSWER;
     u->answer_from = from;
+}
+
+static void on_text(void *userdata, EngineTextKind kind, char byte) {
+    Output *u = userdata;
+    if (kind == ENGINE_TEXT_REASONING) {
+        emit(u, kind, byte);
+        return;
+    }
+    if (u->state < STATE_ANSWER) /* channels: where the message began does not matter, nothing was held before it */
+        start_answer(u, u->n_in - 1);
+    push_text(u, byte);
+}
+
+/* The state follows the channel: what has to wait in a stop string's beginning is answer, whatever comes then. */
+static void push_channels(Output *u, char byte) {
+    if (harmony_push(u->harmony, byte) < 0)
+        u->failed = true;
+    if (u->state == STATE_STOPPED || !harmony_in_reasoning(u->harmony) || u->state == STATE_REASONING)
+        return;
+    if (u->state == STATE_ANSWER)
+        seal(u);
+    u->state = STATE_REASONING;
+}
+
+/* ------------------------------------------------------------------------------------------------ tags */
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
 /* No <think> at the beginning: all that was held is the beginning of the answer. */
@@ -225,7 +303,7 @@ static void push_reasoning(Output *u, char byte) {
         if (++u->n_matched == strlen(CLOSE_TAG)) {
             u->held.size = 0;
             u->n_matched = 0;
-            utf8_flush(u, ENGINE_TEXT_REASONING);
+            utf8_flush(u);
             u->state = STATE_AFTER_CLOSE;
         }
         return;
@@ -244,6 +322,10 @@ static void push_reasoning(Output *u, char byte) {
 
 static void push_byte(Output *u, char byte) {
     u->n_in++;
+    if (u->harmony) {
+        push_channels(u, byte);
+        return;
+    }
     switch (u->state) {
     case STATE_START: push_start(u, byte); break;
     case STATE_AFTER_OPEN:
@@ -276,6 +358,15 @@ int output_new(const OutputOptions *o, Output **ret) {
         if (!u->stops)
             return -ENOMEM;
     }
+    const AnswerSink sink = {.text = on_text, .call = on_call, .userdata = u};
+    int k = 0;
+    if (o->syntax == ENGINE_SYNTAX_HARMONY && o->split_reasoning) {
+        u->state = STATE_START;
+        k = harmony_new(o->tool_calls, &sink, &u->harmony);
+    } else if (o->tool_calls)
+        k = tool_calls_new(o->syntax, &sink, &u->calls);
+    if (k < 0)
+        return k;
     while (u->n_stops < o->n_stop) {
         int r = stop_init(&u->stops[u->n_stops], o->stop[u->n_stops]);
         u->n_stops++;
@@ -294,6 +385,11 @@ Output *output_free(Output *u) {
         free(u->stops[i].failure);
     }
     free(u->stops);
+    for (size_t i = 0; i < u->n_ready; i++)
+        output_text_done(&u->ready[i]);
+    free(u->ready);
+    tool_calls_free(u->calls);
+    harmony_free(u->harmony);
     free(u->held.data);
     free(u->text[0].data);
     free(u->text[1].data);
@@ -304,6 +400,7 @@ Output *output_free(Output *u) {
 
 void output_text_done(OutputText *t) {
     free(t->text);
+    free(t->tool_name);
     free(t->logprobs);
     *t = (OutputText){};
 }
@@ -333,6 +430,10 @@ int output_push(Output *u, const char *piece, size_t size, const TokenLogprob *l
 
 int output_finish(Output *u) {
     EngineTextKind kind = ENGINE_TEXT_ANSWER;
+    if (u->harmony && u->state != STATE_STOPPED && harmony_finish(u->harmony) < 0)
+        u->failed = true;
+    if (u->harmony && u->state == STATE_START)
+        u->state = STATE_ANSWER; /* nothing was said */
     switch (u->state) {
     case STATE_START: start_without_reasoning(u); break; /* which may yet find a stop string */
     case STATE_AFTER_OPEN:
@@ -341,6 +442,8 @@ int output_finish(Output *u) {
     case STATE_ANSWER:
     case STATE_STOPPED: break;
     }
+    if (u->calls && u->state == STATE_ANSWER && tool_calls_finish(u->calls) < 0)
+        u->failed = true;
     if (u->state == STATE_STOPPED) {
         /* what is held is the stop string; tokens wholly inside it are not part of the text */
         uint64_t certain = u->n_in - u->held.size;
@@ -349,7 +452,7 @@ int output_finish(Output *u) {
         u->held.size = 0;
     } else
         emit_held(u, kind, u->held.size);
-    utf8_flush(u, kind);
+    utf8_flush(u);
     u->finished = true;
     return u->failed ? -ENOMEM : 0;
 }
@@ -357,7 +460,12 @@ int output_finish(Output *u) {
 /* How far the stream is certain: tokens that end here or before have their place. Inside START nobody knows yet of
  * which kind the text will be. */
 static uint64_t certain_end(const Output *u, EngineTextKind kind) {
-    uint64_t end = u->finished ? UINT64_MAX : u->n_in - u->held.size - u->n_character;
+    uint64_t held = u->held.size + u->n_character;
+    if (u->calls)
+        held += tool_calls_held(u->calls);
+    if (u->harmony)
+        held += harmony_held(u->harmony);
+    uint64_t end = u->finished ? UINT64_MAX : u->n_in - MIN(held, u->n_in);
     if (u->state == STATE_START)
         return 0;
     if (kind == ENGINE_TEXT_ANSWER)
@@ -368,6 +476,11 @@ static uint64_t certain_end(const Output *u, EngineTextKind kind) {
 int output_take(Output *u, OutputText *ret) {
     static const EngineTextKind order[] = {ENGINE_TEXT_REASONING, ENGINE_TEXT_ANSWER};
 
+    if (u->n_ready > 0) {
+        *ret = u->ready[0];
+        memmove(u->ready, u->ready + 1, --u->n_ready * sizeof(*u->ready));
+        return 1;
+    }
     for (size_t i = 0; i < ELEMENTSOF(order); i++) {
         Bytes *text = &u->text[order[i]];
         uint64_t end = certain_end(u, order[i]);
@@ -403,5 +516,7 @@ int output_take(Output *u, OutputText *ret) {
 }
 
 bool output_in_reasoning(const Output *u) {
+    if (u->harmony)
+        return harmony_in_reasoning(u->harmony);
     return u->state == STATE_AFTER_OPEN || u->state == STATE_REASONING;
 }

@@ -88,9 +88,22 @@ typedef struct ChatOptions {
     const char *variables; /* JSON object: variables that the model's template reads (enable_thinking, ...), or NULL */
 } ChatOptions;
 
+/* How a model writes what is not plain text: tool calls, and channels instead of <think>. See tool-calls.h, harmony.h.
+ */
+typedef enum EngineSyntax {
+    ENGINE_SYNTAX_PLAIN,
+    ENGINE_SYNTAX_HERMES,
+    ENGINE_SYNTAX_DEEPSEEK,
+    ENGINE_SYNTAX_LLAMA3,
+    ENGINE_SYNTAX_MISTRAL,
+    ENGINE_SYNTAX_GRANITE,
+    ENGINE_SYNTAX_HARMONY,
+} EngineSyntax;
+
 typedef struct Prompt {
     TokenArray tokens;
     bool reasoning_open; /* the template has already written <think> */
+    EngineSyntax syntax; /* of the model's answer, by its template */
 } Prompt;
 void prompt_done(Prompt *p);
 
@@ -155,6 +168,8 @@ typedef struct EngineRequest {
     int top_logprobs;          /* -1: no log-probabilities, else how many alternatives to report (0..20) */
     bool split_reasoning;      /* deliver <think>...</think> as ENGINE_TEXT_REASONING, without the tags */
     bool reasoning_open;       /* Prompt.reasoning_open */
+    EngineSyntax syntax;       /* Prompt.syntax; HARMONY concerns split_reasoning, too */
+    bool tool_calls;           /* deliver tool calls as ENGINE_TEXT_TOOL_CALL, what only looks like one as text */
     uint32_t reasoning_budget; /* with split_reasoning: tokens of reasoning after which the engine closes it;
                                 * ENGINE_UNLIMITED: none */
     uint64_t timeout_usec;     /* from submission to the last token; 0: none */
@@ -163,6 +178,8 @@ typedef struct EngineRequest {
 typedef enum EngineTextKind {
     ENGINE_TEXT_ANSWER,
     ENGINE_TEXT_REASONING,
+    ENGINE_TEXT_TOOL_CALL, /* one whole call: the text is its arguments, a JSON object as the model wrote it */
+    N_ENGINE_TEXT_KINDS,
 } EngineTextKind;
 
 typedef struct TokenLogprob {
@@ -209,6 +226,7 @@ struct EngineEvent {
     EngineTextKind kind;
     char *text; /* owned, NUL-terminated */
     size_t size;
+    char *tool_name;        /* owned; of a tool call, else NULL */
     TokenLogprob *logprobs; /* owned, one per token that this text ends */
     size_t n_logprobs;
 
