@@ -1,4 +1,4 @@
-/* See bus-error.h. One table, documented in data/org.inferd.Inference1.Manager.xml. */
+/* See bus-error.h. One table, documented in data/dbus-1/org.inferd.Inference1.Manager.xml. */
 #include <errno.h>
 
 #include "bus-error.h"

@@ -80,30 +80,30 @@ static bool listed(const FileList *l, const char *name) {
     return false;
 }
 
-/* The name a file goes by, NULL where it is none that could be listed. */
-static char *name_of(const char *file) {
+/* The name of a file in a model folder; NULL where it is none that could be listed. */
+static char *name_in_folder(const char *file) {
     size_t n = strlen(file);
     if (file[0] == '.' || n <= strlen(SUFFIX) || strcmp(file + n - strlen(SUFFIX), SUFFIX) != 0)
         return NULL;
-    n -= strlen(SUFFIX);
-    if (!parse_is_utf8(file, n))
-        return NULL;
-    return strndup(file, n);
+    return strndup(file, n - strlen(SUFFIX));
 }
 
-static int add_file(FileList *l, const char *dir, const char *file, bool embedded) {
+/* Whatever the administrator names by its path counts, also without the suffix. */
+static char *name_of_path(const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char *name = name_in_folder(base);
+    return name ? name : strdup(base);
+}
+
+/* Takes name and path over. What is no regular file, or hidden by an earlier one, is left out. */
+static int add_file(FileList *l, char *name, char *path, bool embedded) {
+    _cleanup_(freep) char *own_name = name, *own_path = path;
     struct stat st;
 
-    if (l->n >= FILES_MAX)
-        return 0;
-    _cleanup_(freep) char *name = name_of(file);
-    if (!name || listed(l, name))
-        return 0;
-    _cleanup_(freep) char *path = NULL;
-    if (asprintf(&path, "%s/%s", dir, file) < 0) {
-        path = NULL;
+    if (!name || !path)
         return -ENOMEM;
-    }
+    if (l->n >= FILES_MAX || listed(l, name) || !parse_is_utf8(name, strlen(name)))
+        return 0;
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
 
@@ -111,7 +111,7 @@ static int add_file(FileList *l, const char *dir, const char *file, bool embedde
     if (!files)
         return -ENOMEM;
     l->files = files;
-    l->files[l->n++] = (File){.name = TAKE_PTR(name), .path = TAKE_PTR(path), .embedded = embedded, .st = st};
+    l->files[l->n++] = (File){.name = TAKE_PTR(own_name), .path = TAKE_PTR(own_path), .embedded = embedded, .st = st};
     if (!embedded)
         l->n_installed++;
     return 0;
@@ -123,20 +123,17 @@ static int add_dir(FileList *l, const char *dir) {
         return 0; /* a folder that is not there holds no models */
 
     int r = 0;
-    for (struct dirent *de; r >= 0 && (de = readdir(d));)
-        r = add_file(l, dir, de->d_name, false);
+    for (struct dirent *de; r >= 0 && (de = readdir(d));) {
+        char *name = name_in_folder(de->d_name), *path = NULL;
+        if (name)
+            r = add_file(l, name, asprintf(&path, "%s/%s", dir, de->d_name) < 0 ? NULL : path, false);
+    }
     closedir(d);
     return r;
 }
 
-static int add_embedded(FileList *l, const char *path) {
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    if (!slash)
-        return 0;
-    _cleanup_(freep) char *dir = strndup(path, slash - path);
-    if (!dir)
-        return -ENOMEM;
-    return add_file(l, dir, slash + 1, true);
+static int add_path(FileList *l, const char *path, bool embedded) {
+    return path && path[0] == '/' ? add_file(l, name_of_path(path), strdup(path), embedded) : 0;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -146,11 +143,11 @@ static int by_name(const void *a, const void *b) {
 static int file_list_read(const Config *config, FileList *ret, Error *e) {
     FileList l = {};
 
-    int r = 0;
+    int r = add_path(&l, config->model, false);
     for (char **dir = config->model_dirs; dir && *dir && r >= 0; dir++)
         r = add_dir(&l, *dir);
     if (r >= 0)
-        r = add_embedded(&l, config->embedded_model);
+        r = add_path(&l, config->embedded_model, true);
     if (r < 0) {
         file_list_done(&l);
         return error_set(e, r, "Cannot list the installed models: %s.", strerror(-r));
@@ -276,13 +273,8 @@ int installed_models_find(const Config *config, const char *name, char **ret_pat
 }
 
 static int named_by_path(const char *path, char **ret_name, char **ret_path, Error *e) {
-    const char *base = strrchr(path, '/') + 1;
-    size_t n = strlen(base);
+    char *name = name_of_path(path), *copy = strdup(path);
 
-    if (n > strlen(SUFFIX) && strcmp(base + n - strlen(SUFFIX), SUFFIX) == 0)
-        n -= strlen(SUFFIX);
-    char *name = strndup(base, n);
-    char *copy = strdup(path);
     if (!name || !copy) {
         free(name);
         free(copy);

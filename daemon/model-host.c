@@ -418,29 +418,22 @@ int model_host_wait(ModelHost *h, ModelReady done, void *userdata, ModelWait **r
 }
 
 int model_host_load(ModelHost *h, const char *name, ModelReady done, void *userdata, Error *e) {
-    _cleanup_(freep) char *found = NULL, *configured_name = NULL, *configured_path = NULL;
+    size_t n = strlen(name);
+    char *path;
 
     if (h->d->stopping)
         return error_set(e, -ESHUTDOWN, "inferd is stopping.");
-    /* the file that the administrator configured by path goes by its name too */
-    const char *model = h->d->config->model;
-    if (model && model[0] == '/' &&
-        installed_models_default(h->d->config, &configured_name, &configured_path, NULL) >= 0 &&
-        strcmp(configured_name, name) == 0)
-        found = TAKE_PTR(configured_path);
-    else {
-        int r = installed_models_find(h->d->config, name, &found, e);
-        if (r < 0)
-            return r;
-    }
-
-    size_t n = strlen(name);
+    int r = installed_models_find(h->d->config, name, &path, e);
+    if (r < 0)
+        return r;
     if (n > 5 && strcmp(name + n - 5, ".gguf") == 0)
         n -= 5;
     char *copy = strndup(name, n);
-    if (!copy)
+    if (!copy) {
+        free(path);
         return error_set(e, -ENOMEM, "Out of memory.");
-    return begin_load(h, copy, TAKE_PTR(found), done, userdata, e);
+    }
+    return begin_load(h, copy, path, done, userdata, e);
 }
 
 int model_host_unload(ModelHost *h, Error *e) {

@@ -32,7 +32,8 @@ void model_host_wait_cancel(ModelWait *w);
 int model_host_load(ModelHost *h, const char *name, ModelReady done, void *userdata, Error *e);
 int model_host_unload(ModelHost *h, Error *e);
 
-/* Installed models, read on each call (metadata only, cached by file identity). info is valid until the next call. */
+/* Installed models, read on each call (metadata only, cached by file identity), the
+ * configured file among them wherever it lies. info is valid until the next call. */
 int model_host_list(ModelHost *h, InstalledModel **ret, size_t *ret_n, Error *e);
 
 /* Observers (bus properties, /metrics): called on every change of availability or model. At most 4. */

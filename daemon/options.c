@@ -47,7 +47,7 @@ static const OptionRow option_rows[] = {
     {"repeat-penalty", OPTION_FLOAT, AT(sampler.repeat_penalty), 0.01, 100, "a number from 0.01 to 100"},
     {"presence-penalty", OPTION_FLOAT, AT(sampler.presence_penalty), -2, 2, "a number from -2 to 2"},
     {"frequency-penalty", OPTION_FLOAT, AT(sampler.frequency_penalty), -2, 2, "a number from -2 to 2"},
-    {"seed", OPTION_SEED, AT(sampler.seed), 0, INT64_MAX, "a whole number that is not negative"},
+    {"seed", OPTION_SEED, AT(sampler.seed), 0, (double)INT64_MAX, "a whole number that is not negative"},
     {"stop", OPTION_STRINGS, AT(stop), 0, 0, "a list of 1 to 16 strings of 1 to 1024 bytes"},
     {"reasoning", OPTION_REASONING, AT(reasoning_budget), 0, INT32_MAX,
         "none, low, medium, high or a number of tokens that is not negative"},
@@ -386,7 +386,7 @@ void options_print(const Options *o, FILE *f) {
         case OPTION_PRIORITY: fprintf(f, "%s=%s\n", row->name, priority_names[o->priority]); break;
         case OPTION_TIMEOUT:
             if (o->timeout_usec)
-                fprintf(f, "%s=%llums\n", row->name, (unsigned long long)o->timeout_usec / 1000);
+                fprintf(f, "%s=%lluus\n", row->name, (unsigned long long)o->timeout_usec);
             break;
         default: break; /* not for configuration files */
         }

@@ -26,6 +26,9 @@ for file in "$prefix/bin/inferd" "$prefix/bin/infer" \
     "$prefix/lib/systemd/user/inferd.socket" "$prefix/lib/sysusers.d/inferd.conf" "$prefix/lib/tmpfiles.d/inferd.conf" \
     "$policy/org.inferd.Inference1.conf" "$prefix/share/dbus-1/system-services/org.inferd.Inference1.service" \
     "$prefix/share/dbus-1/services/org.inferd.Inference1.service" \
+    "$prefix/share/dbus-1/interfaces/org.inferd.Inference1.Manager.xml" \
+    "$prefix/share/dbus-1/interfaces/org.inferd.Inference1.Session.xml" \
+    "$prefix/share/polkit-1/actions/org.inferd.Inference1.policy" "$prefix/lib/inferd/inferd.conf" \
     "$prefix/share/inferd/tiny-r1.gguf" \
     "$prefix/share/man/man1/infer.1" "$prefix/share/man/man8/inferd.8" "$prefix/share/man/man5/inferd.conf.5" \
     "$prefix/share/bash-completion/completions/infer" "$prefix/share/zsh/site-functions/_infer" \

@@ -72,11 +72,12 @@ static inline void test_daemon_done(TestDaemon *t) {
     rmdir(t->dir);
 }
 
-/* Turns the loop until a condition holds. */
+/* Turns the loop until a condition holds. Not with UV_RUN_ONCE: that may sleep after a timer has made it true. */
 #define run_until(t, condition)                                                                                        \
-    do                                                                                                                 \
-        uv_run(&(t)->loop, UV_RUN_ONCE);                                                                               \
-    while (!(condition))
+    do {                                                                                                               \
+        uv_run(&(t)->loop, UV_RUN_NOWAIT);                                                                             \
+        usleep(100);                                                                                                   \
+    } while (!(condition))
 
 /* Collects what a request reports. */
 typedef struct TestSink {
