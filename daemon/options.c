@@ -269,6 +269,7 @@ int options_set_double(Options *o, const char *name, double value, Error *e) {
         if (value < row->min || value > row->max)
             return refuse(row, e);
         *(float *)((char *)o + row->offset) = (float)value;
+        o->temperature_given |= row->offset == offsetof(Options, sampler.temperature);
         return 0;
     case OPTION_TIMEOUT:
         if (value * 1e6 < 1 || value > row->max)

@@ -10,6 +10,7 @@ typedef struct Options {
     char *system;           /* owned; NULL: none */
     uint32_t max_tokens;    /* ENGINE_UNLIMITED: until the context is full */
     SamplerOptions sampler; /* logit_bias owned here */
+    bool temperature_given; /* else the one that the model's authors recommend, if they do */
     bool seed_given;        /* else a random seed is drawn when the request starts */
     char **stop;            /* owned, NULL-terminated; NULL: none */
     int top_logprobs;       /* -1: none */

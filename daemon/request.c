@@ -259,6 +259,9 @@ static void submit(Request *r, const Prompt *prompt) {
         .reasoning_open = prompt->reasoning_open,
         .reasoning_budget = r->options.reasoning_budget,
     };
+    const ModelInfo *info = model_info(model_host_model(r->d->host));
+    if (!r->options.temperature_given && info->temperature >= 0)
+        q.sampler.temperature = info->temperature;
     Bridge *b = model_host_bridge(r->d->host);
     int k = bridge_submit(b, &q, on_event, r, &r->engine_id, &e);
     if (k < 0) {

@@ -137,6 +137,14 @@ static int read_quantisation(const Gguf *g, TensorType dominant, char **ret, Err
     return *ret ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
+static int read_temperature(const Gguf *g, float *ret, Error *e) {
+    *ret = -1;
+    int r = gguf_get_f32(g, "general.sampling.temp", ret, e);
+    if (r > 0 && !(*ret >= 0 && *ret <= 100))
+        return error_set(e, -EBADMSG, "key general.sampling.temp: %g is not between 0 and 100", (double)*ret);
+    return r;
+}
+
 /* ------------------------------------------------------------------------------------------------ the whole */
 
 int model_info_new(const Gguf *g, const char *path, uint64_t file_bytes, ModelInfo **ret, Error *e) {
@@ -155,7 +163,8 @@ int model_info_new(const Gguf *g, const char *path, uint64_t file_bytes, ModelIn
         (r = read_string(g, "general.license", &info->license, e)) < 0 ||
         (r = read_string(g, "general.author", &info->author, e)) < 0 ||
         (r = read_string(g, "general.description", &info->description, e)) < 0 ||
-        (r = read_quantisation(g, dominant, &info->quantisation, e)) < 0 || (r = read_sizes(g, info, e)) < 0)
+        (r = read_quantisation(g, dominant, &info->quantisation, e)) < 0 ||
+        (r = read_temperature(g, &info->temperature, e)) < 0 || (r = read_sizes(g, info, e)) < 0)
         return r;
     if (!info->name || !*info->name) {
         free(info->name);

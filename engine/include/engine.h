@@ -36,6 +36,7 @@ typedef struct ModelInfo {
     uint32_t embedding_size;
     uint32_t n_layers;
     uint32_t n_vocab;
+    float temperature; /* that its authors recommend (general.sampling.temp); -1: the file does not say */
 } ModelInfo;
 
 /* Reads and checks metadata and tensor table only, no weights. */

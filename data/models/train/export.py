@@ -45,7 +45,7 @@ def metadata(writer, config, facts):
     for key, kind, value in [
             ("general.architecture", text, "qwen2"), ("general.type", text, "model"), ("general.name", text, "tiny-r1"),
             ("general.author", text, "the inferd authors"), ("general.license", text, "mit"), ("general.size_label", text, f"{facts['parameters'] / 1e6:.1f}M"),
-            ("general.description", text, DESCRIPTION), ("general.quantization_version", number, 2), ("general.file_type", number, 7),
+            ("general.description", text, DESCRIPTION), ("general.quantization_version", number, 2), ("general.sampling.temp", real, 0.0), ("general.file_type", number, 7),
             ("tiny-r1.training.tokens", text, f"{facts['tokens']}"), ("tiny-r1.training.steps", number, facts["step"]),
             ("tiny-r1.training.minutes", real, facts["minutes"]), ("tiny-r1.training.teacher", text, "data/models/train/teacher.py"),
             ("qwen2.block_count", number, config.layers), ("qwen2.context_length", number, config.context),
