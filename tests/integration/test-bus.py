@@ -458,7 +458,7 @@ def test_models(w):
     c.match(f"type='signal',interface='{PROPERTIES}',path='{PATH}'")
     manager(c, 'LoadModel', 's', 'beta')
     seen = {}
-    while seen.get('Model', {}).get('name') != 'beta' or seen.get('Availability') != 'ready':
+    while seen.get('Model', {}).get('name') != 'beta' or seen.get('Availability', 'ready') != 'ready':
         seen.update(c.wait(lambda m: m.member == 'PropertiesChanged').body[1])
     assert generate(c, 'x')[1]['model'] == 'beta'
     manager(c, 'UnloadModel')
