@@ -12,6 +12,7 @@
 #include "model-host.h"
 #include "request.h"
 #include "text.h"
+#include "tool-call.h"
 
 typedef struct CountWork CountWork;
 
@@ -26,6 +27,7 @@ struct BusCall {
     bool held;               /* by model_host_load() */
     char *text;              /* owned; CountTokens */
     Text answer, reasoning;  /* Generate */
+    Text calls;              /* Generate: separated by commas */
 };
 
 struct CountWork {
@@ -79,6 +81,7 @@ static BusCall *call_free(BusCall *c) {
     free(c->text);
     text_done(&c->answer);
     text_done(&c->reasoning);
+    text_done(&c->calls);
     free(c);
     return NULL;
 }
@@ -108,11 +111,18 @@ static void call_fail(BusCall *c, const Error *e) {
 
 /* ---------------------------------------------------------------------------------------------- Generate */
 
+static int add_call(BusCall *c, const RequestDelta *delta) {
+    int r = c->calls.n ? text_append(&c->calls, ",", 1) : 0;
+    return r < 0 ? r : tool_call_write(&c->calls, delta);
+}
+
 static void on_delta(Request *r, const RequestDelta *delta, void *userdata) {
     BusCall *c = userdata;
     Text *to = delta->kind == ENGINE_TEXT_REASONING ? &c->reasoning : &c->answer;
 
-    if (text_append_without_nul(to, delta->text, delta->size) < 0)
+    int k = delta->kind == ENGINE_TEXT_TOOL_CALL ? add_call(c, delta)
+                                                 : text_append_without_nul(to, delta->text, delta->size);
+    if (k < 0)
         request_cancel(r, -ENOMEM, "Out of memory.");
     request_consumed(r, delta->size);
 }
@@ -124,7 +134,7 @@ static int reply_generated(BusCall *c, const RequestResult *result) {
     if (r >= 0)
         r = sd_bus_message_append(reply, "s", text_string(&c->answer));
     if (r >= 0)
-        r = bus_result_append(reply, result, text_string(&c->reasoning));
+        r = bus_result_append(reply, result, text_string(&c->reasoning), text_string(&c->calls));
     if (r >= 0)
         r = sd_bus_send(NULL, reply, NULL);
     return r;

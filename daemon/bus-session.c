@@ -162,15 +162,28 @@ static int session_enumerate(
 
 /* ---------------------------------------------------------------------------------------------- turns */
 
-static void on_turn_ended(
-    BusTurn *t, const RequestResult *result, const char *answer, size_t answer_size, void *userdata) {
+/* The assistant's turn becomes a message, with the tools that it called. */
+static int remember(BusSession *s, const char *answer, size_t answer_size, const char *tool_calls) {
+    _cleanup_(freep) char *fields = NULL;
+    if (!*tool_calls)
+        return conversation_append(&s->conversation, "assistant", answer, answer_size, NULL);
+    if (asprintf(&fields, "{\"tool_calls\":[%s]}", tool_calls) < 0) {
+        fields = NULL;
+        return -ENOMEM;
+    }
+    return conversation_append_message(
+        &s->conversation, "assistant", answer_size ? answer : NULL, answer_size, fields, NULL);
+}
+
+static void on_turn_ended(BusTurn *t, const RequestResult *result, const char *answer, size_t answer_size,
+    const char *tool_calls, void *userdata) {
     BusSession *s = userdata;
     bool keep = result->finish == ENGINE_FINISH_STOP || result->finish == ENGINE_FINISH_LENGTH ||
                 (result->finish == ENGINE_FINISH_CANCELLED && answer_size > 0);
 
     s->turn = NULL;
     if (keep)
-        keep = conversation_append(&s->conversation, "assistant", answer, answer_size, NULL) >= 0;
+        keep = remember(s, answer, answer_size, tool_calls) >= 0;
     if (!keep)
         conversation_truncate(&s->conversation, s->n_before_turn);
     else

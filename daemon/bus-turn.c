@@ -16,6 +16,7 @@
 #include "bus-stream.h"
 #include "bus-turn.h"
 #include "text.h"
+#include "tool-call.h"
 
 #define QUEUED_SIGNALS_MAX 64                       /* messages waiting for the bus daemon */
 #define STALL_USEC         (30 * UINT64_C(1000000)) /* as the engine's own default */
@@ -32,6 +33,8 @@ struct BusTurn {
     Text pending;  /* of this kind, not yet sent */
     size_t credit; /* bytes of text to give back when all that was sent has left */
     Text answer;
+    Text calls;        /* separated by commas, as D-Bus has them */
+    Text openai_calls; /* likewise, as conversations have them */
     bool dirty;
     BusTurnEnded ended;
     void *userdata; /* borrowed */
@@ -50,6 +53,8 @@ static BusTurn *turn_free(BusTurn *t) {
     bus_stream_free(t->stream);
     text_done(&t->pending);
     text_done(&t->answer);
+    text_done(&t->calls);
+    text_done(&t->openai_calls);
     free(t->path);
     free(t->owner_name);
     free(t);
@@ -87,7 +92,9 @@ static int push_json(BusTurn *t, json_t *object) {
 }
 
 static int send_delta(BusTurn *t) {
-    const char *kind = t->kind == ENGINE_TEXT_REASONING ? "reasoning" : "text";
+    static const char *const names[] = {
+        [ENGINE_TEXT_ANSWER] = "text", [ENGINE_TEXT_REASONING] = "reasoning", [ENGINE_TEXT_TOOL_CALL] = "tool-call"};
+    const char *kind = names[t->kind];
 
     if (t->stream)
         return push_json(
@@ -143,7 +150,7 @@ bool bus_turn_flush_all(BusService *s) {
 
 static int send_finished(BusTurn *t, const RequestResult *result) {
     if (t->stream)
-        return push_json(t, bus_result_to_json(t->id, result));
+        return push_json(t, bus_result_to_json(t->id, result, text_string(&t->calls)));
 
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     int r = sd_bus_message_new_signal(t->service->bus, &m, t->path, BUS_SESSION, "Finished");
@@ -152,7 +159,7 @@ static int send_finished(BusTurn *t, const RequestResult *result) {
     if (r >= 0)
         r = sd_bus_message_append(m, "t", t->id);
     if (r >= 0)
-        r = bus_result_append(m, result, NULL);
+        r = bus_result_append(m, result, NULL, text_string(&t->calls));
     if (r >= 0)
         r = sd_bus_send(NULL, m, NULL);
     return r;
@@ -160,13 +167,25 @@ static int send_finished(BusTurn *t, const RequestResult *result) {
 
 /* ---------------------------------------------------------------------------------------------- the request's sink */
 
+static int add_call(BusTurn *t, const RequestDelta *delta) {
+    int r = tool_call_write(&t->pending, delta);
+    if (r >= 0 && t->calls.n)
+        r = text_append(&t->calls, ",", 1);
+    if (r >= 0 && t->openai_calls.n)
+        r = text_append(&t->openai_calls, ",", 1);
+    if (r >= 0)
+        r = tool_call_write(&t->calls, delta);
+    return r < 0 ? r : tool_call_write_openai(&t->openai_calls, delta);
+}
+
 static void on_delta(Request *r, const RequestDelta *delta, void *userdata) {
     BusTurn *t = userdata;
+    bool is_call = delta->kind == ENGINE_TEXT_TOOL_CALL;
 
-    if (t->pending.n && t->kind != delta->kind)
+    if (t->pending.n && (t->kind != delta->kind || is_call))
         send_pending(t);
     t->kind = delta->kind;
-    int k = text_append_without_nul(&t->pending, delta->text, delta->size);
+    int k = is_call ? add_call(t, delta) : text_append_without_nul(&t->pending, delta->text, delta->size);
     if (k >= 0 && delta->kind == ENGINE_TEXT_ANSWER)
         k = text_append_without_nul(&t->answer, delta->text, delta->size);
     if (k < 0)
@@ -182,7 +201,7 @@ static void on_finished(Request *r, const RequestResult *result, void *userdata)
     t->request = NULL;
     send_pending(t);
     if (t->ended)
-        t->ended(t, result, text_string(&t->answer), t->answer.n, t->userdata);
+        t->ended(t, result, text_string(&t->answer), t->answer.n, text_string(&t->openai_calls), t->userdata);
     t->ended = NULL;
     int k = send_finished(t, result);
     if (t->stream && k >= 0)

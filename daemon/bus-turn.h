@@ -5,9 +5,10 @@
 #include "request.h"
 
 /* Called once when the turn has ended by itself, before the last event is sent; answer is what the model said, without
- * reasoning. Not called after bus_turn_abandon(). */
-typedef void (*BusTurnEnded)(
-    BusTurn *t, const RequestResult *result, const char *answer, size_t answer_size, void *userdata);
+ * reasoning; tool_calls what stands between the brackets of a message's "tool_calls", "" if there are none. Not called
+ * after bus_turn_abandon(). */
+typedef void (*BusTurnEnded)(BusTurn *t, const RequestResult *result, const char *answer, size_t answer_size,
+    const char *tool_calls, void *userdata);
 
 typedef struct BusTurnSpec {
     uint64_t id;            /* within the session */

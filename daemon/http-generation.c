@@ -51,11 +51,25 @@ static int logprobs_append(HttpLogprobs *l, const TokenLogprob *items, size_t n)
     return 0;
 }
 
+static void piece_done(HttpPiece *p) {
+    http_buffer_done(&p->text);
+    free(p->logprobs.items);
+    free(p->tool_name);
+}
+
+/* Makes an empty piece a whole tool call. */
+static int piece_set_call(HttpPiece *p, HttpChoice *c, const RequestDelta *d) {
+    p->kind = d->kind;
+    p->tool_index = c->n_calls++;
+    memcpy(p->tool_id, d->tool_id, sizeof(p->tool_id));
+    p->tool_name = strdup(d->tool_name);
+    return p->tool_name ? http_buffer_append(&p->text, d->text, d->size) : -ENOMEM;
+}
+
 static HttpEvent *event_free(HttpEvent *ev) {
     if (!ev)
         return NULL;
-    http_buffer_done(&ev->piece.text);
-    free(ev->piece.logprobs.items);
+    piece_done(&ev->piece);
     free(ev);
     return NULL;
 }
@@ -82,6 +96,9 @@ static void on_exchange_end(void *userdata) {
         http_buffer_done(&g->choices[i].text[ENGINE_TEXT_ANSWER]);
         http_buffer_done(&g->choices[i].text[ENGINE_TEXT_REASONING]);
         free(g->choices[i].logprobs.items);
+        for (unsigned j = 0; g->choices[i].calls && j < g->choices[i].n_calls; j++)
+            piece_done(&g->choices[i].calls[j]);
+        free(g->choices[i].calls);
         http_buffer_done(&g->choices[i].echo);
     }
     free(g->choices);
@@ -214,19 +231,31 @@ static int add_piece(HttpChoice *c, const RequestDelta *d) {
     HttpGeneration *g = c->generation;
     HttpEvent *ev = c->pending;
 
-    if (!ev || ev->piece.kind != d->kind) {
+    if (!ev || ev->piece.kind != d->kind || d->kind == ENGINE_TEXT_TOOL_CALL) {
         ev = push(g, HTTP_EVENT_PIECE, c);
         if (!ev)
             return -ENOMEM;
         ev->piece.kind = d->kind;
         c->pending = ev;
+        if (d->kind == ENGINE_TEXT_TOOL_CALL)
+            return piece_set_call(&ev->piece, c, d);
     }
     int r = http_buffer_append(&ev->piece.text, d->text, d->size);
     return r < 0 ? r : logprobs_append(&ev->piece.logprobs, d->logprobs, d->n_logprobs);
 }
 
+static int collect_call(HttpChoice *c, const RequestDelta *d) {
+    HttpPiece *calls = reallocarray(c->calls, c->n_calls + 1, sizeof(*calls));
+    if (!calls)
+        return -ENOMEM;
+    c->calls = calls;
+    calls[c->n_calls] = (HttpPiece){};
+    return piece_set_call(&calls[c->n_calls], c, d);
+}
+
 static int collect(HttpChoice *c, const RequestDelta *d) {
-    int r = http_buffer_append(&c->text[d->kind], d->text, d->size);
+    int r =
+        d->kind == ENGINE_TEXT_TOOL_CALL ? collect_call(c, d) : http_buffer_append(&c->text[d->kind], d->text, d->size);
     if (r >= 0 && d->kind == ENGINE_TEXT_ANSWER)
         r = logprobs_append(&c->logprobs, d->logprobs, d->n_logprobs);
     if (d->size > 0)
@@ -352,5 +381,5 @@ EngineUsage http_generation_usage(const HttpGeneration *g) {
 }
 
 const char *http_finish_reason(const HttpChoice *c) {
-    return c->result.finish == ENGINE_FINISH_LENGTH ? "length" : "stop";
+    return c->result.finish == ENGINE_FINISH_LENGTH ? "length" : c->n_calls > 0 ? "tool_calls" : "stop";
 }

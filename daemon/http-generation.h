@@ -4,6 +4,7 @@
 
 #include "http-exchange.h"
 #include "request.h"
+#include "tool-call.h"
 
 typedef struct HttpGeneration HttpGeneration;
 typedef struct HttpEvent HttpEvent;
@@ -14,26 +15,31 @@ typedef struct HttpLogprobs {
     size_t n, allocated;
 } HttpLogprobs;
 
+/* A piece of one choice's text, on its way to the client, or one tool call: the text is its arguments. */
+typedef struct HttpPiece {
+    EngineTextKind kind;
+    HttpBuffer text;
+    HttpLogprobs logprobs;
+    char *tool_name; /* owned; of a tool call, else NULL */
+    char tool_id[TOOL_CALL_ID_SIZE];
+    unsigned tool_index; /* among the calls of its choice */
+} HttpPiece;
+
 typedef struct HttpChoice {
     HttpGeneration *generation; /* borrowed */
     unsigned index;
     HttpBuffer echo;       /* text that precedes the answer */
     Request *request;      /* borrowed; NULL: not started, or finished */
-    HttpBuffer text[2];    /* by EngineTextKind; everything so far, unless it is streamed */
+    HttpBuffer text[2];    /* by EngineTextKind, answer and reasoning; everything so far, unless it is streamed */
     HttpLogprobs logprobs; /* of the answer, likewise */
+    HttpPiece *calls;      /* owned, [n_calls]; likewise */
+    unsigned n_calls;      /* counted when streamed, too */
     size_t n_characters;   /* of tokens already reported with log-probabilities, for text_offset */
     bool finished;
     RequestResult result;
     HttpEvent *pending; /* borrowed; its last piece, while that waits to be written */
     size_t n_untaken;   /* bytes of text written to the client and not taken yet */
 } HttpChoice;
-
-/* A piece of one choice's text, on its way to the client. */
-typedef struct HttpPiece {
-    EngineTextKind kind;
-    HttpBuffer text;
-    HttpLogprobs logprobs;
-} HttpPiece;
 
 /* Each returns a new JSON value, or NULL for want of memory. */
 typedef struct HttpFormat {
@@ -79,4 +85,4 @@ int http_generation_start(HttpGeneration *g, unsigned index, RequestSpec *spec, 
 
 /* Usage of all choices together; each prompt counts once. */
 EngineUsage http_generation_usage(const HttpGeneration *g);
-const char *http_finish_reason(const HttpChoice *c); /* "stop", "length" */
+const char *http_finish_reason(const HttpChoice *c); /* "stop", "length", "tool_calls" */

@@ -1,90 +1,11 @@
 /* POST /v1/chat/completions */
-#include <stdio.h>
 #include <string.h>
 
 #include "http-json.h"
+#include "http-openai-messages.h"
 #include "http-openai.h"
 
 /* ------------------------------------------------------------------------------------------------ the request */
-
-static const char *known_role(const char *role) {
-    static const char *const roles[] = {"system", "user", "assistant", "tool"};
-    if (strcmp(role, "developer") == 0)
-        return "system"; /* OpenAI's newer name for it */
-    for (size_t i = 0; i < ELEMENTSOF(roles); i++)
-        if (strcmp(role, roles[i]) == 0)
-            return roles[i];
-    return NULL;
-}
-
-/* Content in parts is joined: [{"type": "text", "text": ...}, ...] */
-static int join_parts(const json_t *parts, const char *where, HttpBuffer *text, HttpError *he) {
-    size_t i;
-    json_t *part;
-    json_array_foreach(parts, i, part) {
-        const json_t *type = json_object_get(part, "type");
-        const json_t *value = json_object_get(part, "text");
-        if (json_is_string(type) && strcmp(json_string_value(type), "text") != 0)
-            return http_error_set(he, 400, "unsupported_content", where,
-                "'%s' has a part of type \"%.40s\": only \"text\" is supported.", where, json_string_value(type));
-        if (!json_is_string(type) || !json_is_string(value))
-            return http_error_field(
-                he, where, "'%s' must consist of parts {\"type\": \"text\", \"text\": ...}.", where);
-        if (http_buffer_append(text, json_string_value(value), json_string_length(value)) < 0)
-            return http_error_set(he, 503, "overloaded", NULL, "Out of memory.");
-    }
-    return 0;
-}
-
-static int add_message(Conversation *c, const json_t *message, size_t index, HttpError *he) {
-    char where[64];
-    snprintf(where, sizeof(where), "messages[%zu]", index);
-    const json_t *role = json_object_get(message, "role");
-    const json_t *content = json_object_get(message, "content");
-    const char *known = json_is_string(role) ? known_role(json_string_value(role)) : NULL;
-
-    if (!json_is_object(message) || !json_is_string(role))
-        return http_error_field(he, where, "'%s' must be an object with 'role' and 'content'.", where);
-    if (!known)
-        return http_error_field(he, where,
-            "'%s' has the role \"%.40s\": system, developer, user, assistant and tool are known.", where,
-            json_string_value(role));
-    const char *call = http_json_has(message, "tool_calls")      ? "tool_calls"
-                       : http_json_has(message, "function_call") ? "function_call"
-                                                                 : NULL;
-    if (call && json_array_size(json_object_get(message, call)) + json_object_size(json_object_get(message, call)) > 0)
-        return http_error_set(he, 400, "unsupported_parameter", where,
-            "'%s' has '%s', which is not supported by this version of inferd.", where, call);
-
-    HttpBuffer joined = {};
-    Error e = {};
-    int r = 0;
-    if (json_is_array(content)) {
-        r = join_parts(content, where, &joined, he);
-        if (r >= 0 && conversation_append(c, known, joined.data ? joined.data : "", joined.size, &e) < 0)
-            r = http_error_from(he, &e, where);
-        http_buffer_done(&joined);
-        return r;
-    }
-    if (!json_is_string(content))
-        return http_error_field(he, where, "'%s' needs 'content': a string or an array of text parts.", where);
-    r = conversation_append(c, known, json_string_value(content), json_string_length(content), &e);
-    return r < 0 ? http_error_from(he, &e, where) : 0;
-}
-
-static int parse_messages(const json_t *body, Conversation *ret, HttpError *he) {
-    const json_t *messages = json_object_get(body, "messages");
-    if (!json_is_array(messages) || json_array_size(messages) == 0)
-        return http_error_field(he, "messages", "'messages' must be an array with at least one message.");
-    size_t i;
-    json_t *message;
-    json_array_foreach(messages, i, message) {
-        int r = add_message(ret, message, i, he);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
 
 static bool has_system_message(const Conversation *c) {
     for (size_t i = 0; i < c->n; i++)
@@ -154,7 +75,21 @@ static json_t *on_start(const HttpChoice *c) {
     return chunk(c, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL, NULL);
 }
 
+static json_t *call_to_json(const HttpPiece *p) {
+    return json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", p->tool_id, "type", "function", "function", "name", p->tool_name,
+        "arguments", http_json_text(p->text.data, p->text.size));
+}
+
+/* A call comes in one piece, with its index, as clients expect it of a stream. */
+static json_t *call_chunk(const HttpChoice *c, const HttpPiece *p) {
+    json_t *call = call_to_json(p);
+    json_object_set_new(call, "index", json_integer(p->tool_index));
+    return chunk(c, json_pack("{s:[o]}", "tool_calls", call), NULL, NULL);
+}
+
 static json_t *on_piece(HttpChoice *c, const HttpPiece *p) {
+    if (p->kind == ENGINE_TEXT_TOOL_CALL)
+        return call_chunk(c, p);
     const char *key = p->kind == ENGINE_TEXT_REASONING ? "reasoning_content" : "content";
     json_t *logprobs =
         c->generation->logprobs && p->kind == ENGINE_TEXT_ANSWER ? logprobs_to_json(c->generation, &p->logprobs) : NULL;
@@ -175,10 +110,18 @@ static json_t *on_usage(const HttpGeneration *g) {
 
 static json_t *choice_to_json(const HttpChoice *c) {
     const HttpBuffer *answer = &c->text[ENGINE_TEXT_ANSWER], *reasoning = &c->text[ENGINE_TEXT_REASONING];
-    json_t *message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content",
-        http_json_text(answer->data ? answer->data : "", answer->size), "refusal");
+    json_t *content = c->n_calls > 0 && answer->size == 0
+                          ? json_null()
+                          : http_json_text(answer->data ? answer->data : "", answer->size);
+    json_t *message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", content, "refusal");
     if (reasoning->size > 0)
         json_object_set_new(message, "reasoning_content", http_json_text(reasoning->data, reasoning->size));
+    if (c->n_calls > 0) {
+        json_t *calls = json_array();
+        for (unsigned i = 0; i < c->n_calls; i++)
+            json_array_append_new(calls, call_to_json(&c->calls[i]));
+        json_object_set_new(message, "tool_calls", calls);
+    }
     return json_pack("{s:i, s:o, s:o, s:s}", "index", (int)c->index, "message", message, "logprobs",
         c->generation->logprobs ? logprobs_to_json(c->generation, &c->logprobs) : json_null(), "finish_reason",
         http_finish_reason(c));
@@ -228,11 +171,13 @@ void http_openai_chat(HttpExchange *x) {
 
     int r = http_json_parse(text->data, text->size, &body, &he);
     if (r >= 0)
-        r = http_openai_request_parse(http_exchange_daemon(x), body, &q, &he);
+        r = http_openai_request_parse(http_exchange_daemon(x), body, true, &q, &he);
+    if (r >= 0)
+        r = http_openai_tools_parse(body, &q.options, &he);
     if (r >= 0)
         r = parse_logprobs(&q.options, body, &he);
     if (r >= 0)
-        r = parse_messages(body, &conversation, &he);
+        r = http_openai_messages_parse(body, &conversation, &he);
     if (r >= 0 && has_system_message(&conversation)) {
         free(q.options.system); /* the client brings its own */
         q.options.system = NULL;

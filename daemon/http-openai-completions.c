@@ -245,7 +245,7 @@ void http_openai_completions(HttpExchange *x) {
 
     int r = http_json_parse(text->data, text->size, &body, &he);
     if (r >= 0)
-        r = http_openai_request_parse(http_exchange_daemon(x), body, &q, &he);
+        r = http_openai_request_parse(http_exchange_daemon(x), body, false, &q, &he);
     if (r >= 0)
         r = parse_logprobs(&q.options, body, &he);
     if (r >= 0)

@@ -64,9 +64,10 @@ static bool is_empty_string(const json_t *v) {
 static const struct {
     const char *field;
     bool (*harmless)(const json_t *value);
+    bool in_chat; /* supported there */
 } unsupported[] = {
-    {"tools", is_empty},
-    {"tool_choice", is_auto_or_none},
+    {"tools", is_empty, true},
+    {"tool_choice", is_auto_or_none, true},
     {"functions", is_empty},
     {"function_call", is_auto_or_none},
     {"response_format", is_text_format},
@@ -79,13 +80,14 @@ static const struct {
     {"grammar", is_empty_string},
     {"json_schema", is_empty},
     {"chat_template", is_empty_string},
-    {"chat_template_kwargs", is_empty},
+    {"chat_template_kwargs", is_empty, true},
 };
 
-static int refuse_unsupported(const json_t *body, HttpError *he) {
+static int refuse_unsupported(const json_t *body, bool chat, HttpError *he) {
     for (size_t i = 0; i < ELEMENTSOF(unsupported); i++) {
         const char *field = unsupported[i].field;
-        if (http_json_has(body, field) && !unsupported[i].harmless(json_object_get(body, field)))
+        if (!(chat && unsupported[i].in_chat) && http_json_has(body, field) &&
+            !unsupported[i].harmless(json_object_get(body, field)))
             return http_error_set(
                 he, 400, "unsupported_parameter", field, "'%s' is not supported by this version of inferd.", field);
     }
@@ -210,14 +212,14 @@ static void request_donep(HttpOpenaiRequest *q) {
     http_openai_request_done(q);
 }
 
-int http_openai_request_parse(Daemon *d, const json_t *body, HttpOpenaiRequest *ret, HttpError *he) {
+int http_openai_request_parse(Daemon *d, const json_t *body, bool chat, HttpOpenaiRequest *ret, HttpError *he) {
     _cleanup_(request_donep) HttpOpenaiRequest q = {.n = 1};
     Error e = {};
     if (options_copy(&q.options, &d->config->defaults, &e) < 0)
         return http_error_from(he, &e, NULL);
 
     int64_t n = 1;
-    int r = refuse_unsupported(body, he);
+    int r = refuse_unsupported(body, chat, he);
     if (r >= 0)
         r = set_model(&q, body, he);
     if (r >= 0)

@@ -22,8 +22,9 @@ typedef struct HttpOpenaiRequest {
 } HttpOpenaiRequest;
 
 /* Starts from the configuration's defaults. Fields that would change the answer in a way that is not supported are
- * refused by name; unknown ones are ignored, since clients send many that mean nothing here. */
-int http_openai_request_parse(Daemon *d, const json_t *body, HttpOpenaiRequest *ret, HttpError *he);
+ * refused by name (tools and template variables in a chat are http-openai-messages.h); unknown ones are ignored, since
+ * clients send many that mean nothing here. */
+int http_openai_request_parse(Daemon *d, const json_t *body, bool chat, HttpOpenaiRequest *ret, HttpError *he);
 void http_openai_request_done(HttpOpenaiRequest *r);
 
 /* 404 unless `name` is the model that everybody shares; while none is loaded any installed one will do. */

@@ -1,6 +1,7 @@
 /* The vocabulary is one table: a row is a name, a type, a range and a place in Options. Setters look the row up, check
  * the type, then the range, so that every transport refuses the same values with the same sentence. */
 #include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 
 #define STOP_MAX_BYTES   1024
 #define SYSTEM_MAX_BYTES (1024 * 1024)
+#define JSON_MAX_BYTES   (1024 * 1024)
 #define TIMEOUT_MAX_SEC  (7 * 24 * 3600)
 #define BIAS_MAX         100.0f
 #define BIASES_MAX       1024
@@ -24,6 +26,8 @@ typedef enum OptionType {
     OPTION_TIMEOUT,
     OPTION_TOP_LOGPROBS,
     OPTION_LOGIT_BIAS,
+    OPTION_JSON_ARRAY,
+    OPTION_JSON_OBJECT,
     OPTION_UNSUPPORTED,
 } OptionType;
 
@@ -56,9 +60,10 @@ static const OptionRow option_rows[] = {
         "a number of seconds above 0 and at most 604800, or a time such as \"30s\""},
     {"top-logprobs", OPTION_TOP_LOGPROBS, AT(top_logprobs), 0, ENGINE_MAX_TOP_LOGPROBS, "a whole number from 0 to 20"},
     {"logit-bias", OPTION_LOGIT_BIAS, AT(sampler.logit_bias), 0, 0, "a map from token to a number from -100 to 100"},
+    {"tools", OPTION_JSON_ARRAY, AT(tools), 0, 0, "a JSON array of tools as OpenAI's API has them"},
+    {"template", OPTION_JSON_OBJECT, AT(template), 0, 0, "a JSON object of variables for the chat template"},
     {"schema", OPTION_UNSUPPORTED},
     {"grammar", OPTION_UNSUPPORTED},
-    {"tools", OPTION_UNSUPPORTED},
     {"adapter", OPTION_UNSUPPORTED},
 };
 
@@ -125,6 +130,8 @@ DEFINE_CLEANUP(char **, strings_free)
 
 void options_done(Options *o) {
     free(o->system);
+    free(o->tools);
+    free(o->template);
     strings_free(o->stop);
     free((LogitBias *)o->sampler.logit_bias);
     *o = (Options){};
@@ -146,11 +153,14 @@ static char **strings_copy(const char *const *values, size_t n) {
 int options_copy(Options *dst, const Options *src, Error *e) {
     _cleanup_(options_donep) Options o = *src;
     o.system = NULL;
+    o.tools = NULL;
+    o.template = NULL;
     o.stop = NULL;
     o.sampler.logit_bias = NULL;
     o.sampler.n_logit_bias = 0;
 
-    if (src->system && !(o.system = strdup(src->system)))
+    if ((src->system && !(o.system = strdup(src->system))) || (src->tools && !(o.tools = strdup(src->tools))) ||
+        (src->template && !(o.template = strdup(src->template))))
         return error_set(e, -ENOMEM, "Out of memory.");
     if (src->stop) {
         size_t n = 0;
@@ -205,6 +215,30 @@ static int set_system(Options *o, const char *value, Error *e) {
     return 0;
 }
 
+/* "" and an empty array or object: none. */
+static int set_json(Options *o, const OptionRow *row, const char *value, Error *e) {
+    char **field = (char **)((char *)o + row->offset), *copy = NULL;
+    json_error_t error;
+    size_t n = strlen(value);
+
+    if (n > JSON_MAX_BYTES)
+        return error_set(
+            e, -EINVAL, "Option \"%s\" has %zu bytes; at most %d are accepted.", row->name, n, JSON_MAX_BYTES);
+    if (n > 0) {
+        json_auto_t *json = json_loads(value, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        if (!json)
+            return error_set(e, -EINVAL, "Option \"%s\" must be %s: column %d: %s.", row->name, row->wanted,
+                error.column, error.text);
+        if (row->type == OPTION_JSON_ARRAY ? !json_is_array(json) : !json_is_object(json))
+            return refuse(row, e);
+        if (json_array_size(json) + json_object_size(json) > 0 && !(copy = strdup(value)))
+            return error_set(e, -ENOMEM, "Out of memory.");
+    }
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
 int options_set_string(Options *o, const char *name, const char *value, Error *e) {
     const OptionRow *row;
     uint64_t usec;
@@ -217,6 +251,8 @@ int options_set_string(Options *o, const char *name, const char *value, Error *e
     case OPTION_STRINGS: return options_set_strings(o, name, &value, 1, e);
     case OPTION_REASONING: return set_reasoning(o, row, value, e);
     case OPTION_PRIORITY: return set_priority(o, row, value, e);
+    case OPTION_JSON_ARRAY:
+    case OPTION_JSON_OBJECT: return set_json(o, row, value, e);
     case OPTION_TIMEOUT:
         if (parse_usec(value, &usec) < 0 || usec == 0 || usec > (uint64_t)row->max * 1000000)
             return refuse(row, e);
@@ -367,8 +403,10 @@ void options_print(const Options *o, FILE *f) {
 
         switch (row->type) {
         case OPTION_STRING:
-            if (o->system)
-                fprintf(f, "%s=%s\n", row->name, o->system);
+        case OPTION_JSON_ARRAY:
+        case OPTION_JSON_OBJECT:
+            if (*(char *const *)field)
+                fprintf(f, "%s=%s\n", row->name, *(char *const *)field);
             break;
         case OPTION_STRINGS:
             for (char **s = o->stop; s && *s; s++)

@@ -14,6 +14,8 @@ typedef struct Options {
     bool seed_given;        /* else a random seed is drawn when the request starts */
     char **stop;            /* owned, NULL-terminated; NULL: none */
     int top_logprobs;       /* -1: none */
+    char *tools;            /* owned; JSON array as OpenAI's API has it; NULL: none */
+    char *template;         /* owned; JSON object of variables that the model's chat template reads; NULL: none */
     /* "none" 0, "low" 512, "medium" 2048, "high" 8192, or a number; ENGINE_UNLIMITED: not set */
     uint32_t reasoning_budget;
     EnginePriority priority;

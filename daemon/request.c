@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "model-host.h"
 #include "request.h"
+#include "tool-call.h"
 
 typedef enum RequestState {
     REQUEST_WAITING,
@@ -34,8 +35,10 @@ typedef struct Preparation {
     bool busy;        /* on the thread pool */
     Conversation conversation;
     bool is_chat;
-    char *system; /* owned */
-    char *text;   /* owned; plain completion */
+    char *system;   /* owned */
+    char *tools;    /* owned; see Options */
+    char *template; /* owned; see Options */
+    char *text;     /* owned; plain completion */
     size_t text_size;
     Model *model; /* owned */
     Prompt prompt;
@@ -94,6 +97,8 @@ static Preparation *preparation_free(Preparation *p) {
     prompt_done(&p->prompt);
     model_unref(p->model);
     free(p->system);
+    free(p->tools);
+    free(p->template);
     free(p->text);
     free(p);
     return NULL;
@@ -219,11 +224,18 @@ static void on_event(void *userdata, const EngineEvent *ev) {
         }
         if (r->abandoned)
             return;
+        char id[TOOL_CALL_ID_SIZE];
         RequestDelta delta = {.kind = ev->kind,
             .text = ev->text ? ev->text : "",
             .size = ev->size,
             .logprobs = ev->logprobs,
             .n_logprobs = ev->n_logprobs};
+        if (ev->kind == ENGINE_TEXT_TOOL_CALL) {
+            tool_call_make_id(id);
+            delta.tool_name = ev->tool_name;
+            delta.tool_id = id;
+            r->result.n_tool_calls++;
+        }
         r->sink.delta(r, &delta, r->userdata);
         return;
     }
@@ -257,6 +269,8 @@ static void submit(Request *r, const Prompt *prompt) {
         .top_logprobs = r->options.top_logprobs,
         .split_reasoning = r->is_chat,
         .reasoning_open = prompt->reasoning_open,
+        .syntax = prompt->syntax,
+        .tool_calls = r->is_chat && r->options.tools,
         .reasoning_budget = r->options.reasoning_budget,
     };
     const ModelInfo *info = model_info(model_host_model(r->d->host));
@@ -288,9 +302,13 @@ static int format_conversation(Preparation *p) {
         messages[0] = (ChatMessage){.role = "system", .content = p->system, .content_size = strlen(p->system)};
     for (size_t i = 0; i < n; i++) {
         const Message *m = &p->conversation.messages[i];
-        messages[first + i] = (ChatMessage){.role = m->role, .content = m->content, .content_size = m->content_size};
+        messages[first + i] = (ChatMessage){.role = m->role,
+            .content = m->no_content ? NULL : m->content,
+            .content_size = m->content_size,
+            .fields = m->fields};
     }
-    return model_format_chat(p->model, messages, first + n, NULL, &p->prompt, &p->error);
+    const ChatOptions options = {.tools = p->tools, .variables = p->template};
+    return model_format_chat(p->model, messages, first + n, &options, &p->prompt, &p->error);
 }
 
 static void prepare_on_thread(uv_work_t *work) {
@@ -385,7 +403,9 @@ static int preparation_new(const RequestSpec *spec, Preparation **ret, Error *e)
         int r = conversation_copy(&p->conversation, spec->conversation, e);
         if (r < 0)
             return r;
-        if (spec->options->system && !(p->system = strdup(spec->options->system)))
+        const Options *o = spec->options;
+        if ((o->system && !(p->system = strdup(o->system))) || (o->tools && !(p->tools = strdup(o->tools))) ||
+            (o->template && !(p->template = strdup(o->template))))
             return error_set(e, -ENOMEM, "Out of memory.");
     } else if (spec->prompt_tokens) {
         p->prompt.tokens.items = calloc(MAX(spec->n_prompt_tokens, (size_t)1), sizeof(Token));

@@ -20,8 +20,11 @@ typedef enum RequestTransport {
 
 typedef struct RequestDelta {
     EngineTextKind kind;
-    const char *text; /* borrowed, NUL-terminated, whole UTF-8 characters */
+    const char
+        *text; /* borrowed, NUL-terminated, whole UTF-8 characters; of a tool call the arguments, a JSON object */
     size_t size;
+    const char *tool_name; /* borrowed; of a tool call, else NULL */
+    const char *tool_id;   /* borrowed; likewise */
     const TokenLogprob *logprobs;
     size_t n_logprobs;
 } RequestDelta;
@@ -30,6 +33,7 @@ typedef struct RequestResult {
     EngineFinish finish;
     Error error; /* when finish is ENGINE_FINISH_ERROR */
     EngineUsage usage;
+    uint32_t n_tool_calls;
     const char *model; /* borrowed; name of the model that answered, NULL if none did */
 } RequestResult;
 

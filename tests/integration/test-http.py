@@ -17,6 +17,7 @@ MODELS = {"alpha": b"FAKE context=4096", "beta": b"FAKE context=4096"}
 with open(BINARY, "rb") as f:
     SANITIZED = b"__asan_init" in f.read()
 BODY_LIMIT = 1024 * 1024
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 def read_all(s):
@@ -267,12 +268,11 @@ class Json(HttpTest):
 
     def test_fields_that_would_change_the_answer(self):
         for field, value in {
-            "tools": [{"type": "function", "function": {"name": "f"}}], "functions": [{"name": "f"}],
-            "tool_choice": "required", "response_format": {"type": "json_object"}, "modalities": ["text", "audio"],
-            "audio": {"voice": "x"}, "chat_template_kwargs": {"enable_thinking": False}, "grammar": "root ::= x",
+            "functions": [{"name": "f"}], "tool_choice": "required", "response_format": {"type": "json_object"}, "modalities": ["text", "audio"],
+            "audio": {"voice": "x"}, "grammar": "root ::= x",
         }.items():
             self.assertRefused(chat("x", **{field: value}), param=field, code="unsupported_parameter")
-        for field, value in {"suffix": "x", "best_of": 3}.items():
+        for field, value in {"suffix": "x", "best_of": 3, "tools": [TOOL], "chat_template_kwargs": {"a": 1}}.items():
             self.assertRefused({"prompt": "x", field: value}, param=field, path="/v1/completions")
 
     def test_messages(self):
@@ -285,6 +285,66 @@ class Json(HttpTest):
             status, answer = self.daemon.post("/v1/chat/completions", {"messages": messages})
             self.assertEqual(status, 400, messages)
             self.assertIn("messages", answer["error"]["param"])
+
+    def test_tools_and_template_variables_reach_the_prompt(self):
+        def prompt(**fields):
+            status, answer = self.daemon.post("/v1/chat/completions", chat("/prompt", **fields))
+            self.assertEqual(status, 200, answer)
+            return answer["choices"][0]["message"]["content"]
+        self.assertIn('[{"type":"function","function":{"name":"f","parameters":{}}}]', prompt(tools=[TOOL]))
+        self.assertIn('"name":"f"', prompt(tools=[TOOL], tool_choice="auto"))
+        self.assertNotIn('"name":"f"', prompt(tools=[TOOL], tool_choice="none"))
+        self.assertIn('{"reasoning_effort":"high","enable_thinking":false,"a":[1]}', prompt(
+            reasoning_effort="high", enable_thinking=False, chat_template_kwargs={"a": [1]}))
+        self.assertIn('{"thinking":true}', prompt(thinking=True))
+        for fields in [{"tools": {}}, {"tools": [1]}, {"tools": [{"type": "function"}]},
+                       {"tools": [dict(TOOL, type="web_search")]}, {"tool_choice": {"type": "function"}},
+                       {"tool_choice": "required"}, {"enable_thinking": "no"}, {"thinking": 1},
+                       {"chat_template_kwargs": [1]}]:
+            self.assertRefused(chat("x", **fields), param=next(iter(fields)))
+        status, answer = self.daemon.post("/v1/chat/completions", chat("x", chat_template_kwargs={"refuse": True}))
+        self.assertEqual((status, answer["error"]["message"]), (400, "The template refuses."))
+
+    def test_messages_keep_what_belongs_to_tools(self):
+        call = {"id": "abc", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        status, answer = self.daemon.post("/v1/chat/completions", {"tools": [TOOL], "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "hm"},
+            {"role": "tool", "content": "42", "tool_call_id": "abc", "name": "f"},
+            {"role": "user", "content": "/prompt"}]})
+        self.assertEqual(status, 200, answer)
+        text = answer["choices"][0]["message"]["content"]
+        self.assertIn('{"reasoning_content":"hm","tool_calls":[' + json.dumps(call, separators=(",", ":")) + "]}assistant: \n",
+                      text)
+        self.assertIn('{"tool_call_id":"abc","name":"f"}tool: 42', text)
+        for message in [{"role": "assistant", "tool_calls": [call["function"]]}, {"role": "assistant", "tool_calls": {}},
+                        {"role": "tool", "content": "x", "tool_call_id": 1}, {"role": "tool"},
+                        {"role": "assistant", "content": None, "tool_calls": []}]:
+            self.assertEqual(self.daemon.post("/v1/chat/completions", {"messages": [message]})[0], 400, message)
+
+    def test_tool_calls_come_back(self):
+        _, answer = self.daemon.post("/v1/chat/completions", chat("/call f 2", tools=[TOOL], max_tokens=2))
+        self.assertEqual(answer["choices"][0]["finish_reason"], "length")
+        _, answer = self.daemon.post("/v1/chat/completions", chat("/call f 2", tools=[TOOL]))
+        choice = answer["choices"][0]
+        self.assertEqual(choice["finish_reason"], "tool_calls")
+        calls = choice["message"]["tool_calls"]
+        self.assertEqual([(c["type"], c["function"]) for c in calls],
+                         [("function", {"name": "f", "arguments": '{"x": 1.10}'})] * 2)
+        self.assertEqual(len({c["id"] for c in calls}), 2)
+        self.assertTrue(all(re.fullmatch("[0-9A-Za-z]{9}", c["id"]) for c in calls))
+        _, answer = self.daemon.post("/v1/chat/completions", chat("/call f 2"))
+        self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
+        self.assertNotIn("tool_calls", answer["choices"][0]["message"])
+
+        c, response = self.daemon.stream("/v1/chat/completions", chat("/call f 2", tools=[TOOL]))
+        streamed = list(events(response))
+        c.close()
+        choices = [e["choices"][0] for e in streamed if isinstance(e, dict) and e["choices"]]
+        calls = [c for choice in choices for c in choice["delta"].get("tool_calls", [])]
+        self.assertEqual([(c["index"], c["type"], c["function"]) for c in calls],
+                         [(i, "function", {"name": "f", "arguments": '{"x": 1.10}'}) for i in range(2)])
+        self.assertEqual(choices[-1]["finish_reason"], "tool_calls")
 
     def test_content_in_parts(self):
         _, answer = self.daemon.post("/v1/chat/completions", {"messages": [

@@ -5,7 +5,10 @@
  *
  *   /slow MS       wait before each token             /long N       answer N characters
  *   /hang          never answer                       /fail         finish with -ENOSPC
- *   /io            finish with -EIO                   /think TEXT   reasoning TEXT, then the usual answer */
+ *   /io            finish with -EIO                   /think TEXT   reasoning TEXT, then the usual answer
+ *   /prompt        answer with the whole prompt       /call NAME N  before the answer N calls of a tool, if there are
+ * any
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -160,9 +163,20 @@ int model_detokenize(
 
 int model_format_chat(
     const Model *m, const ChatMessage *messages, size_t n_messages, const ChatOptions *options, Prompt *ret, Error *e) {
-    TextSpan *spans = calloc(n_messages * 4 + 1, sizeof(TextSpan));
+    TextSpan *spans = calloc(n_messages * 5 + 3, sizeof(TextSpan));
     size_t n = 0;
+    if (options && options->tools)
+        spans[n++] = (TextSpan){options->tools, strlen(options->tools), false};
+    if (options && options->variables) {
+        if (strstr(options->variables, "refuse")) {
+            free(spans);
+            return error_set(e, -EINVAL, "The template refuses.");
+        }
+        spans[n++] = (TextSpan){options->variables, strlen(options->variables), false};
+    }
     for (size_t i = 0; i < n_messages; i++) {
+        if (messages[i].fields)
+            spans[n++] = (TextSpan){messages[i].fields, strlen(messages[i].fields), false};
         spans[n++] = (TextSpan){messages[i].role, strlen(messages[i].role), true};
         spans[n++] = (TextSpan){": ", 2, true};
         spans[n++] = (TextSpan){messages[i].content, messages[i].content_size, false};
@@ -192,6 +206,8 @@ struct Sequence {
     uint32_t max_tokens, n_generated, cached;
     char *reasoning, *answer; /* owned; what is to be said */
     size_t reasoning_at, answer_at;
+    char call[32]; /* the tool's name */
+    unsigned n_calls;
     unsigned slow_ms;
     uint64_t due; /* ms */
     bool hang, cancelled, stopped;
@@ -247,6 +263,15 @@ static char *last_user_message(const Sequence *s) {
     return text;
 }
 
+static char *whole_prompt(const Sequence *s) {
+    char *text = calloc(s->n_prompt + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_prompt; i++)
+        if (s->prompt[i] < BOS && s->prompt[i])
+            text[n++] = (char)s->prompt[i];
+    return text;
+}
+
 static void read_commands(Sequence *s) {
     char *message = last_user_message(s), *p = message;
     unsigned n;
@@ -262,6 +287,10 @@ static void read_commands(Sequence *s) {
         } else if (strncmp(p, "/hang", 5) == 0) {
             s->hang = true;
             used = 5;
+        } else if (strncmp(p, "/prompt", 7) == 0) {
+            s->answer = whole_prompt(s);
+            used = 7;
+        } else if (sscanf(p, "/call %31s %u %n", s->call, &s->n_calls, &used) >= 2 && used) {
         } else if (strncmp(p, "/fail", 5) == 0) {
             error_set(&s->error, -ENOSPC, "No pages became free in time.");
             used = 5;
@@ -292,6 +321,8 @@ static void push_event(Engine *en, EngineEvent *ev) {
 static void push_delta(Engine *en, Sequence *s, EngineTextKind kind, const char *text, size_t n) {
     EngineEvent *ev = calloc(1, sizeof(EngineEvent));
     *ev = (EngineEvent){.id = s->id, .type = ENGINE_EVENT_DELTA, .kind = kind, .text = strndup(text, n), .size = n};
+    if (kind == ENGINE_TEXT_TOOL_CALL)
+        ev->tool_name = strdup(s->call);
     push_event(en, ev);
     s->outstanding += n;
     s->n_generated++;
@@ -331,6 +362,11 @@ static bool step(Engine *en, Sequence *s) {
     if (s->hang || now < s->due || s->outstanding >= en->options.outbox_bytes)
         return false;
     s->due = now + s->slow_ms;
+    if (s->n_calls > 0) {
+        s->n_calls--;
+        push_delta(en, s, ENGINE_TEXT_TOOL_CALL, "{\"x\": 1.10}", 11);
+        return false;
+    }
     bool thinking = s->reasoning && s->reasoning[s->reasoning_at];
     const char *text = thinking ? s->reasoning + s->reasoning_at : s->answer + s->answer_at;
     if (s->n_generated >= s->max_tokens || !*text) {
@@ -434,6 +470,8 @@ int engine_submit(Engine *en, const EngineRequest *r, uint64_t *ret_id, Error *e
     s->max_tokens = r->max_tokens;
     s->submitted = now_ms();
     read_commands(s);
+    if (!r->tool_calls)
+        s->n_calls = 0;
     for (size_t i = 0; i < r->n_stop; i++) {
         char *p = strstr(s->answer, r->stop[i]);
         if (p)
@@ -497,6 +535,7 @@ EngineEvent *engine_take_events(Engine *en) {
 EngineEvent *engine_event_free(EngineEvent *ev) {
     EngineEvent *next = ev->next;
     free(ev->text);
+    free(ev->tool_name);
     free(ev->logprobs);
     free(ev);
     return next;
