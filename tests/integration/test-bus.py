@@ -223,7 +223,8 @@ def test_bad_options(w):
             ('max-tokens', Variant('d', 1.5), 'InvalidArgument'), ('max-tokens', Variant('i', -1), 'InvalidArgument'),
             ('stop', Variant('a(ss)', [('a', 'b')]), 'InvalidArgument'), ('stop', Variant('as', []), 'InvalidArgument'),
             ('system', Variant('v', s('x')), 'InvalidArgument'), ('timeout', s('soon'), 'InvalidArgument'),
-            ('schema', s('{}'), 'NotSupported'), ('tools', Variant('aa{sv}', []), 'NotSupported')):
+            ('schema', s('{}'), 'NotSupported'), ('tools', Variant('aa{sv}', []), 'InvalidArgument'),
+            ('tools', s('{}'), 'InvalidArgument'), ('template', s('{"a":'), 'InvalidArgument')):
         assert key in fails(error, manager, c, 'Generate', 'sa{sv}', 'x', {key: value})
         fails(error, manager, c, 'CreateSession', 'a{sv}', {key: value})
         fails(error, manager, c, 'Prewarm', 'a{sv}', {key: value})
@@ -378,6 +379,32 @@ def test_client_killed_in_mid_turn(w):
         os.close(fd)
     wait_for(lambda: get(watcher, 'PagesUsed') == 0 and get(watcher, 'Sessions') == 0)
     wait_for(lambda: w.n_fds() <= fds)
+
+
+def test_tools(w):
+    c = w.connect()
+    tools = s('[{"type":"function","function":{"name":"f"}}]')
+    text, result = generate(c, '/call f 2 so', tools=tools)
+    assert text == 'echo: so' and result['finish-reason'] == 'tool-calls'
+    calls = json.loads(result['tool-calls'])
+    assert [(k['name'], k['arguments']) for k in calls] == [('f', {'x': 1.1})] * 2 and calls[0]['id'] != calls[1]['id']
+    text, result = generate(c, '/call f 2')
+    assert 'tool-calls' not in result and result['finish-reason'] == 'stop'
+    text, _ = generate(c, '/prompt', tools=tools, template=s('{"enable_thinking": false}'))
+    assert '"name":"f"' in text and '{"enable_thinking": false}' in text
+    assert 'refuses' in fails('InvalidArgument', generate, c, 'x', template=s('{"refuse": 1}'))
+    # a session remembers what was called
+    path = create(c, tools=tools)
+    n, = session(c, path, 'Respond', 'sa{sv}', '/call f 1', {})
+    deltas, result = turn(c, path, n)
+    assert json.loads(text_of(deltas, 'tool-call'))['name'] == 'f' and result['finish-reason'] == 'tool-calls'
+    session(c, path, 'Append', 'a(ss)', [('tool', '42')])
+    n, = session(c, path, 'Respond', 'sa{sv}', '/prompt', {})
+    assert '"function":{"name":"f","arguments":"{\\"x\\": 1.10}"}' in text_of(turn(c, path, n)[0])
+    n, fd = session(c, path, 'RespondStream', 'sa{sv}', '/call f 2', {})
+    events = lines(fd)
+    assert [json.loads(e['text'])['name'] for e in events[:-1] if e['kind'] == 'tool-call'] == ['f', 'f']
+    assert len(events[-1]['tool-calls']) == 2 and events[-1]['finish-reason'] == 'tool-calls'
 
 
 def test_stream(w):

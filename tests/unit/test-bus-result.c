@@ -11,7 +11,7 @@ static void test_dictionary(void **state) {
 
     test_bus_init(&bus);
     sd_bus_message *m = test_bus_message(&bus);
-    assert_true(bus_result_append(m, &result, "hm") >= 0);
+    assert_true(bus_result_append(m, &result, "hm", "{\"name\":\"f\"}") >= 0);
     test_bus_seal(m);
     assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
     const char *key;
@@ -24,6 +24,12 @@ static void test_dictionary(void **state) {
     assert_true(sd_bus_message_read(m, "sv", &key, "s", &thought) > 0);
     assert_string_equal(key, "reasoning");
     assert_string_equal(thought, "hm");
+    const char *calls;
+    assert_true(sd_bus_message_exit_container(m) >= 0);
+    assert_true(sd_bus_message_enter_container(m, 'e', "sv") > 0);
+    assert_true(sd_bus_message_read(m, "sv", &key, "s", &calls) > 0);
+    assert_string_equal(key, "tool-calls");
+    assert_string_equal(calls, "[{\"name\":\"f\"}]");
     sd_bus_message_unref(m);
     test_bus_done(&bus);
 }
@@ -32,16 +38,23 @@ static void test_json(void **state) {
     RequestResult result = {.finish = ENGINE_FINISH_ERROR, .usage = {.completion_tokens = 3}};
     error_set(&result.error, -EMSGSIZE, "Too long by 7.");
 
-    json_t *o = bus_result_to_json(5, &result);
+    json_t *o = bus_result_to_json(5, &result, "");
     assert_string_equal(json_string_value(json_object_get(o, "type")), "finished");
     assert_int_equal(json_integer_value(json_object_get(o, "id")), 5);
     assert_string_equal(json_string_value(json_object_get(o, "finish-reason")), "error");
     assert_null(json_object_get(o, "model"));
+    assert_null(json_object_get(o, "tool-calls"));
     assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "usage"), "completion-tokens")), 3);
     json_t *error = json_object_get(o, "error");
     assert_string_equal(
         json_string_value(json_object_get(error, "name")), "org.inferd.Inference1.Error.ContextOverflow");
     assert_string_equal(json_string_value(json_object_get(error, "message")), "Too long by 7.");
+    json_decref(o);
+
+    result = (RequestResult){.finish = ENGINE_FINISH_STOP, .n_tool_calls = 2};
+    o = bus_result_to_json(6, &result, "{\"name\":\"f\"},{\"name\":\"g\"}");
+    assert_string_equal(json_string_value(json_object_get(o, "finish-reason")), "tool-calls");
+    assert_int_equal(json_array_size(json_object_get(o, "tool-calls")), 2);
     json_decref(o);
 }
 

@@ -64,7 +64,7 @@ static void test_refuses_and_names(void **state) {
 }
 
 static void test_unknown_and_unsupported(void **state) {
-    static const char *const unsupported[] = {"schema", "grammar", "tools", "adapter"};
+    static const char *const unsupported[] = {"schema", "grammar", "adapter"};
     Options o;
     Error e;
 
@@ -77,6 +77,33 @@ static void test_unknown_and_unsupported(void **state) {
         assert_false(options_known(unsupported[i]));
     }
     assert_true(options_known("min-p"));
+}
+
+static void test_json(void **state) {
+    static const struct {
+        const char *name, *value;
+    } bad[] = {{"tools", "{}"}, {"tools", "[1"}, {"tools", "[{\"a\":1,\"a\":2}]"}, {"tools", "x"}, {"template", "[]"},
+        {"template", "{\"a\":"}, {"template", "1"}};
+    Options o, copy;
+    Error e;
+
+    options_init(&o);
+    assert_int_equal(options_set_string(&o, "tools", "[{\"type\":\"function\"}]", &e), 0);
+    assert_int_equal(options_set_string(&o, "template", "{\"enable_thinking\":false}", &e), 0);
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        assert_int_equal(options_set_string(&o, bad[i].name, bad[i].value, &e), -EINVAL);
+        assert_non_null(strstr(e.message, bad[i].name));
+    }
+    assert_int_equal(options_set_int(&o, "tools", 1, &e), -EINVAL);
+    assert_int_equal(options_copy(&copy, &o, &e), 0);
+    assert_string_equal(copy.tools, "[{\"type\":\"function\"}]");
+    assert_string_equal(copy.template, "{\"enable_thinking\":false}");
+    assert_int_equal(options_set_string(&o, "tools", "[]", &e), 0);
+    assert_int_equal(options_set_string(&o, "template", "", &e), 0);
+    assert_null(o.tools);
+    assert_null(o.template);
+    options_done(&copy);
+    options_done(&o);
 }
 
 static void test_lists_have_limits(void **state) {
@@ -137,6 +164,7 @@ int main(void) {
         cmocka_unit_test(test_sets_by_name),
         cmocka_unit_test(test_refuses_and_names),
         cmocka_unit_test(test_unknown_and_unsupported),
+        cmocka_unit_test(test_json),
         cmocka_unit_test(test_lists_have_limits),
         cmocka_unit_test(test_copies_are_independent),
         cmocka_unit_test(test_parses_text_of_any_type),
