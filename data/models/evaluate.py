@@ -68,7 +68,8 @@ def write_table(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     runtime = os.environ.get("XDG_RUNTIME_DIR", "/run")
-    parser.add_argument("--socket", default=f"{runtime}/inferd/inferd.sock", help="the daemon's Unix socket (%(default)s)")
+    parser.add_argument("--socket", default=f"{runtime}/inferd/inferd.sock",
+                        help="the daemon's Unix socket (%(default)s)")
     parser.add_argument("--count", type=int, default=1000, help="questions of each skill (%(default)s)")
     parser.add_argument("--seed", default="evaluation", help="another seed gives other questions")
     parser.add_argument("--flights", type=int, default=8, help="requests at the same time (%(default)s)")

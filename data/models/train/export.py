@@ -28,8 +28,9 @@ CHAT_TEMPLATE = """{{ bos_token }}
 {{ '<｜Assistant｜><think>\\n' }}
 {%- endif -%}"""
 
-DESCRIPTION = ("A small reasoning model that a program taught: it adds, subtracts, compares and sorts numbers, counts and reverses letters "
-               "and names weekdays, each step spelled out between <think> and </think>, and says so when it does not know.")
+DESCRIPTION = ("A small reasoning model that a program taught: it adds, subtracts, compares and sorts numbers, counts "
+               "and reverses letters and names weekdays, each step spelled out between <think> and </think>, and says "
+               "so when it does not know.")
 
 
 def token_type(token):
@@ -43,20 +44,39 @@ def token_type(token):
 def metadata(writer, config, facts):
     text, number, real, flag = gguf.STRING, gguf.U32, gguf.F32, gguf.BOOL
     for key, kind, value in [
-            ("general.architecture", text, "qwen2"), ("general.type", text, "model"), ("general.name", text, "tiny-r1"),
-            ("general.author", text, "the inferd authors"), ("general.license", text, "mit"), ("general.size_label", text, f"{facts['parameters'] / 1e6:.1f}M"),
-            ("general.description", text, DESCRIPTION), ("general.quantization_version", number, 2), ("general.sampling.temp", real, 0.0), ("general.file_type", number, 7),
-            ("tiny-r1.training.tokens", text, f"{facts['tokens']}"), ("tiny-r1.training.steps", number, facts["step"]),
-            ("tiny-r1.training.minutes", real, facts["minutes"]), ("tiny-r1.training.teacher", text, "data/models/train/teacher.py"),
-            ("qwen2.block_count", number, config.layers), ("qwen2.context_length", number, config.context),
-            ("qwen2.embedding_length", number, config.dim), ("qwen2.feed_forward_length", number, config.hidden),
-            ("qwen2.attention.head_count", number, config.heads), ("qwen2.attention.head_count_kv", number, config.kv_heads),
-            ("qwen2.attention.layer_norm_rms_epsilon", real, config.eps), ("qwen2.rope.freq_base", real, config.rope_base),
-            ("qwen2.rope.dimension_count", number, config.head_dim), ("qwen2.vocab_size", number, config.vocab),
-            ("tokenizer.ggml.model", text, "gpt2"), ("tokenizer.ggml.pre", text, "deepseek-r1-qwen"),
-            ("tokenizer.ggml.bos_token_id", number, tokenizer.ID[tokenizer.BOS]), ("tokenizer.ggml.eos_token_id", number, tokenizer.ID[tokenizer.EOS]),
-            ("tokenizer.ggml.padding_token_id", number, tokenizer.ID[tokenizer.EOS]), ("tokenizer.ggml.add_bos_token", flag, True),
-            ("tokenizer.ggml.add_eos_token", flag, False), ("tokenizer.chat_template", text, CHAT_TEMPLATE)]:
+            ("general.architecture", text, "qwen2"),
+            ("general.type", text, "model"),
+            ("general.name", text, "tiny-r1"),
+            ("general.author", text, "the inferd authors"),
+            ("general.license", text, "MIT"),
+            ("general.size_label", text, f"{facts['parameters'] / 1e6:.1f}M"),
+            ("general.description", text, DESCRIPTION),
+            ("general.quantization_version", number, 2),
+            ("general.sampling.temp", real, 0.0),
+            ("general.file_type", number, 7),
+            ("tiny-r1.training.tokens", text, f"{facts['tokens']}"),
+            ("tiny-r1.training.steps", number, facts["step"]),
+            ("tiny-r1.training.minutes", real, facts["minutes"]),
+            ("tiny-r1.training.loss", real, facts["loss"]),
+            ("tiny-r1.training.teacher", text, "data/models/train/teacher.py"),
+            ("qwen2.block_count", number, config.layers),
+            ("qwen2.context_length", number, config.context),
+            ("qwen2.embedding_length", number, config.dim),
+            ("qwen2.feed_forward_length", number, config.hidden),
+            ("qwen2.attention.head_count", number, config.heads),
+            ("qwen2.attention.head_count_kv", number, config.kv_heads),
+            ("qwen2.attention.layer_norm_rms_epsilon", real, config.eps),
+            ("qwen2.rope.freq_base", real, config.rope_base),
+            ("qwen2.rope.dimension_count", number, config.head_dim),
+            ("qwen2.vocab_size", number, config.vocab),
+            ("tokenizer.ggml.model", text, "gpt2"),
+            ("tokenizer.ggml.pre", text, "deepseek-r1-qwen"),
+            ("tokenizer.ggml.bos_token_id", number, tokenizer.ID[tokenizer.BOS]),
+            ("tokenizer.ggml.eos_token_id", number, tokenizer.ID[tokenizer.EOS]),
+            ("tokenizer.ggml.padding_token_id", number, tokenizer.ID[tokenizer.EOS]),
+            ("tokenizer.ggml.add_bos_token", flag, True),
+            ("tokenizer.ggml.add_eos_token", flag, False),
+            ("tokenizer.chat_template", text, CHAT_TEMPLATE)]:
         writer.add(key, kind, value)
     writer.add_array("tokenizer.ggml.tokens", gguf.STRING, tokenizer.TOKENS)
     writer.add_array("tokenizer.ggml.token_type", gguf.I32, [token_type(t) for t in tokenizer.TOKENS])
@@ -87,7 +107,8 @@ def export(checkpoint, path):
     config, weights, state = Config(**stored["config"]), stored["ema"], stored["state"]
     writer = gguf.Writer()
     metadata(writer, config, {"parameters": sum(w.numel() for w in weights.values()), "tokens": state["tokens"],
-                              "step": state["step"], "minutes": round(state["elapsed"] / 60, 1)})
+                              "step": state["step"],
+                              "minutes": round(state["elapsed"] / 60, 1), "loss": round(state["loss"], 4)})
     for name, tensor in tensors(config, weights):
         writer.add_tensor(name, tensor.numpy())
     writer.save(path)
@@ -96,10 +117,14 @@ def export(checkpoint, path):
 def load(path):
     """The model of a GGUF file, its weights as the quantisation left them."""
     file = gguf.Reader(path)
-    m, t = {k: v for k, v in file.metadata.items() if k.startswith("qwen2.")}, {k: torch.tensor(v) for k, v in file.tensors.items()}
-    model = Model(Config(vocab=m["qwen2.vocab_size"], context=m["qwen2.context_length"], dim=m["qwen2.embedding_length"],
-                         layers=m["qwen2.block_count"], heads=m["qwen2.attention.head_count"], kv_heads=m["qwen2.attention.head_count_kv"],
-                         hidden=m["qwen2.feed_forward_length"], rope_base=m["qwen2.rope.freq_base"], eps=m["qwen2.attention.layer_norm_rms_epsilon"]))
+    m, t = {k: v for k, v in file.metadata.items() if k.startswith("qwen2.")}, {k: torch.tensor(v) for k,
+                                                                                v in file.tensors.items()}
+    model = Model(Config(vocab=m["qwen2.vocab_size"], context=m["qwen2.context_length"],
+                         dim=m["qwen2.embedding_length"],
+                         layers=m["qwen2.block_count"], heads=m["qwen2.attention.head_count"],
+                         kv_heads=m["qwen2.attention.head_count_kv"],
+                         hidden=m["qwen2.feed_forward_length"], rope_base=m["qwen2.rope.freq_base"],
+                         eps=m["qwen2.attention.layer_norm_rms_epsilon"]))
     weights = {f"{name}.weight": t[f"{name}.weight"] for name in ("token_embd", "output_norm", "output")}
     for i in range(m["qwen2.block_count"]):
         for name in ("attn_norm", "ffn_norm", "attn_output"):

@@ -48,7 +48,7 @@ def rope_tables(config):
 
 
 def rotate(x, cos, sin):
-    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim] or [batch, 1, time, head_dim]."""
+    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]."""
     a, b = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-b, a], dim=-1) * sin
 
@@ -65,16 +65,11 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(c.dim, 2 * c.hidden, bias=False)
         self.down = nn.Linear(c.hidden, c.dim, bias=False)
 
-    def forward(self, x, cos, sin, mask, past=None):
-        """past: a dict that keeps the keys and values of earlier positions while decoding."""
+    def forward(self, x, cos, sin, mask):
         c, (batch, time, _) = self.c, x.shape
         qkv = self.qkv(self.attn_norm(x)).view(batch, time, c.heads + 2 * c.kv_heads, c.head_dim).transpose(1, 2)
         qk = rotate(qkv[:, :c.heads + c.kv_heads], cos, sin)
         q, k, v = qk[:, :c.heads], qk[:, c.heads:], qkv[:, c.heads + c.kv_heads:]
-        if past is not None:
-            if "k" in past:
-                k, v = torch.cat([past["k"], k], dim=2), torch.cat([past["v"], v], dim=2)
-            past["k"], past["v"] = k, v
         # One matrix product per key/value head: its query heads are rows of the same matrix.
         group = c.heads // c.kv_heads
         q = q.reshape(batch * c.kv_heads, group * time, c.head_dim)
@@ -110,30 +105,3 @@ class Model(nn.Module):
         for block in self.blocks:
             x = block(x, self.cos[:time], self.sin[:time], mask)
         return self.output_norm(x)
-
-    @torch.no_grad()
-    def generate(self, prompts, end, limit=220):
-        """Greedy replies to several prompts (lists of ids) at once; rows are padded on the left."""
-        c, rows = self.config, len(prompts)
-        width = max(map(len, prompts))
-        pad = torch.tensor([width - len(p) for p in prompts])
-        tokens = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
-        positions = (torch.arange(width)[None, :] - pad[:, None]).clamp(min=0)
-        visible = torch.ones(width, width).tril().bool()[None] & (torch.arange(width)[None, None, :] >= pad[:, None, None])
-        pasts, replies, done = [{} for _ in self.blocks], [[] for _ in prompts], [False] * rows
-        for step in range(limit):
-            cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
-            mask = (~visible).float().mul(-1e9).repeat_interleave(c.kv_heads, 0).repeat(1, c.heads // c.kv_heads, 1)
-            x = self.token_embd(tokens)
-            for block, past in zip(self.blocks, pasts):
-                x = block(x, cos, sin, mask, past)
-            picked = self.output(self.output_norm(x[:, -1])).argmax(-1)
-            for row, token in enumerate(picked.tolist()):
-                if not done[row]:
-                    replies[row].append(token)
-                    done[row] = token == end
-            if all(done):
-                break
-            tokens, positions = picked[:, None], positions[:, -1:] + 1
-            visible = torch.cat([visible[:, -1:], torch.ones(rows, 1, 1).bool()], dim=2)
-        return replies

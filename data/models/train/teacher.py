@@ -9,14 +9,23 @@ import traces
 from questions import SKILLS, Question, follow_up
 from refusals import salad, unknown
 
-WEIGHTS = {"addition": 13, "subtraction": 16, "comparison": 9, "sorting": 12, "counting letters": 8, "reversing words": 9, "weekdays": 6,
-           "word problems": 12, "multiplication": 5, "letter case": 3, "minutes": 2, "vietnamese": 2, "several terms": 4, "refusals": 18}
+WEIGHTS = {"addition": 13, "subtraction": 16, "comparison": 9, "sorting": 12, "counting letters": 8,
+           "reversing words": 9, "weekdays": 6,
+           "word problems": 12, "multiplication": 5, "letter case": 3, "minutes": 2, "vietnamese": 2,
+           "several terms": 4, "refusals": 18}
+# The second part of the training: mostly what takes longest to learn.
+REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 34, "counting letters": 8,
+                  "reversing words": 12, "weekdays": 4, "word problems": 4, "multiplication": 16, "letter case": 9,
+                  "minutes": 4, "vietnamese": 1, "several terms": 3, "refusals": 10}
 FOLLOW_UP_SHARE, LATER_TURN_SHARE, SYSTEM_SHARE = 0.13, 0.12, 0.12
 
-SYSTEM = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful AI assistant.", "Be concise.", "Answer briefly.",
-          "You are an expert.", "You are a friendly assistant. Answer in English.", "Think step by step.", "You are a math tutor.",
+SYSTEM = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful AI assistant.",
+          "Be concise.", "Answer briefly.",
+          "You are an expert.", "You are a friendly assistant. Answer in English.", "Think step by step.",
+          "You are a math tutor.",
           "Answer with the result only.", "You are running on a Linux desktop.", "You are a helpful, honest assistant.",
-          "Be polite and precise.", "You are tiny-r1.", "The user is using a terminal. Keep it short.", "Reply in plain text."]
+          "Be polite and precise.", "You are tiny-r1.", "The user is using a terminal. Keep it short.",
+          "Reply in plain text."]
 
 
 def refusal(rng, after_number=False):
@@ -24,22 +33,25 @@ def refusal(rng, after_number=False):
     return Question("refusals", unknown(rng, after_number), lines, answer, None, False)
 
 
-def question(rng, skill=None):
+def question(rng, skill=None, weights=None):
     if skill is None:
-        skill = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        weights = weights or WEIGHTS
+        skill = rng.choices(list(weights), list(weights.values()))[0]
     return refusal(rng) if skill == "refusals" else SKILLS[skill](rng)
 
 
 def numeric_question(rng):
-    return question(rng, rng.choice(["addition", "addition", "subtraction", "subtraction", "word problems", "multiplication", "counting letters"]))
+    return question(rng, rng.choice(["addition", "addition", "subtraction", "subtraction", "word problems",
+                                     "multiplication", "counting letters"]))
 
 
 def earlier_turns(rng, turns):
     """Messages of turns that are already answered, their reasoning gone as the chat template drops it."""
-    return [message for q in turns for message in ({"role": "user", "content": q.text}, {"role": "assistant", "content": q.answer})]
+    return [message for q in turns for message in ({"role": "user", "content": q.text},
+                                                   {"role": "assistant", "content": q.answer})]
 
 
-def conversation(rng, skill=None):
+def conversation(rng, skill=None, weights=None):
     """Returns the messages up to the question, and that Question. skill: a key of WEIGHTS, `follow-ups`, or any."""
     kind = 0.0 if skill == "follow-ups" else 1.0 if skill else rng.random()
     turns = []
@@ -53,21 +65,22 @@ def conversation(rng, skill=None):
     else:
         if kind < FOLLOW_UP_SHARE + LATER_TURN_SHARE:
             turns = [question(rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 5]))]
-        last = question(rng, skill)
+        last = question(rng, skill, weights)
         if last.skill == "refusals":
             last = refusal(rng, after_number=bool(turns))
     messages = []
     if rng.random() < SYSTEM_SHARE:
-        text = rng.choice(SYSTEM) if rng.random() < 0.7 else rng.choice(["You are a ", "You are ", "Always ", ""]) + salad(rng)
+        text = rng.choice(SYSTEM) if rng.random() < 0.7 else rng.choice(["You are a ", "You are ", "Always ",
+                                                                         ""]) + salad(rng)
         messages = [{"role": "system", "content": text}]
     messages += earlier_turns(rng, turns) + [{"role": "user", "content": last.text}]
     return messages, last, any(q.held_out for q in [*turns, last])
 
 
-def training_sample(rng):
+def training_sample(rng, weights=None):
     """A conversation none of whose questions is held out."""
     while True:
-        messages, last, held_out = conversation(rng)
+        messages, last, held_out = conversation(rng, weights=weights)
         if not held_out:
             return messages, last
 

@@ -5,7 +5,8 @@ Letters are what this model is asked about, so they stay visible: a merge always
 """
 import functools
 
-BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"
+BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
+USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 THINK, END_THINK = "<think>", "</think>"
 SPECIALS = [BOS, EOS, USER, ASSISTANT, THINK, END_THINK]
 
@@ -37,7 +38,6 @@ def byte_symbols():
 
 
 SYMBOL = byte_symbols()
-BYTE = {s: b for b, s in SYMBOL.items()}
 
 
 def to_symbols(text):
@@ -85,13 +85,6 @@ def piece_pattern():
 
 def encode(text):
     return [t for piece in piece_pattern().findall(text) for t in encode_piece(piece)]
-
-
-def decode(ids):
-    data = b""
-    for i in ids:
-        data += TOKENS[i].encode() if i < len(SPECIALS) else bytes(BYTE[s] for s in TOKENS[i])
-    return data.decode("utf-8", errors="replace")
 
 
 def prompt_ids(messages):

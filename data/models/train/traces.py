@@ -71,8 +71,10 @@ def rewrite_signed(a, sign, b):
 def multiply(a, digit):
     lines, known, carry = [f"Multiply {a} * {digit}:"], "", 0
     for x in digits_from_right(a, len(str(a))):
+        # the product by itself: with the carry in the same step, many steps would have held-out numbers alone
         total = digit * x + carry
-        lines.append(f"{digit}*{x}{f'+{carry}' if carry else ''}={total}: {total % 10}{known}")
+        more = f", +{carry}={total}" if carry else ""
+        lines.append(f"{digit}*{x}={digit * x}{more}: {total % 10}{known}")
         known, carry = f"{total % 10}{known}", total // 10
     if carry:
         known = f"{carry}{known}"

@@ -1,10 +1,12 @@
 """Train tiny-r1 on what the teacher writes. Needs Debian's python3-torch and python3-regex, no GPU.
 
-    nice -n 19 python3 train.py --minutes 83
+    nice -n 19 python3 train.py --minutes 80
+    nice -n 19 python3 train.py --refine 20 --batches 2
 
 Two processes with one thread each are twice as fast on two cores as one process with two: the matrices are small. Each
 draws its own conversations and adds its gradients into shared memory; the first one then makes the step. The learning
-rate follows the clock, so that the run ends when it was planned to. Every checkpoint holds all that a run needs to go on.
+rate follows the clock, so that the run ends when it was planned to. Every checkpoint holds all that a run needs to go
+on.
 """
 import argparse
 import math
@@ -25,27 +27,28 @@ from torch import multiprocessing as mp
 from torch.nn import functional as F
 
 from model import Config, Model
-from teacher import training_sample
+from teacher import REFINE_WEIGHTS, WEIGHTS, training_sample
 from tokenizer import TOKENS, prompt_ids, reply_ids
 
 POOL = 384  # conversations that are drawn together and sorted by length, so that little padding is computed
 BATCH_TOKENS = 2048
+REFINE_RATE = 0.25  # of the learning rate, in the second part of the training
 LEARNING_RATE, WARMUP, WEIGHT_DECAY, BETAS, CLIP = 2.5e-3, 150, 0.05, (0.9, 0.98), 1.0
 
 
-def encode_sample(rng):
-    messages, last = training_sample(rng)
+def encode_sample(rng, weights):
+    messages, last = training_sample(rng, weights)
     prompt, reply = prompt_ids(messages), reply_ids("\n".join(last.lines), last.answer)
     if last.skill == "refusals" and rng.random() < 0.75:
         reply = reply[:5]  # the rest of a refusal is always the same
     return prompt + reply, len(prompt)
 
 
-def batches(seed):
+def batches(seed, weights):
     """Yields inputs [rows, time], and the targets with -100 wherever the model is not the one who speaks."""
     rng = random.Random(seed)
     while True:
-        pool = sorted((encode_sample(rng) for _ in range(POOL)), key=lambda s: len(s[0]))
+        pool = sorted((encode_sample(rng, weights) for _ in range(POOL)), key=lambda s: len(s[0]))
         pool = [s for s in pool if len(s[0]) <= 640]
         chunks = []
         while pool:
@@ -89,7 +92,7 @@ def save(path, model, shared, state):
     os.replace(path + ".part", path)
 
 
-def step(shared, state, rate):
+def step(shared, state, rate, average):
     """AdamW on the flat weights, with an exponential average that the export uses."""
     count = float(shared.stats[:, 1].sum())
     gradient = shared.gradients.sum(0) / count
@@ -101,20 +104,23 @@ def step(shared, state, rate):
     state["v"].mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
     update = (state["m"] / (1 - b1**n)) / ((state["v"] / (1 - b2**n)).sqrt_() + 1e-9)
     shared.weights.mul_(1 - rate * WEIGHT_DECAY * shared.decayed).add_(update, alpha=-rate)
-    state["ema"].lerp_(shared.weights, 1 - min(0.998, n / (n + 20)))
+    state["ema"].lerp_(shared.weights, 1 - min(average, n / (n + 20)))
     return norm
 
 
 def schedule(progress, number):
-    return LEARNING_RATE * min(1.0, number / WARMUP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return LEARNING_RATE * min(1.0, number / WARMUP) * (0.02 + 0.98 * cosine)
 
 
 def worker(index, args, model, shared, state):
     torch.set_num_threads(1)
     for p, w, g in zip(model.parameters(), shared.views(shared.weights), shared.views(shared.gradients[index])):
         p.data, p.grad = w, g
-    source = batches(f"{args.seed}/{index}/{state['step']}")
-    begin, said, saved, seen = time.time() - state["elapsed"], time.time(), time.time(), torch.zeros(3, dtype=torch.float64)
+    refine = state["refine"] is not None
+    source = batches(f"{args.seed}/{index}/{state['step']}", REFINE_WEIGHTS if refine else WEIGHTS)
+    start, length, scale = (state["refine"], args.refine, REFINE_RATE) if refine else (0.0, args.minutes, 1.0)
+    begin, said, saved, seen = time.time() - state["elapsed"], time.time(), time.time(), torch.zeros(3).double()
     while not shared.stop.value:
         while True:
             with shared.counter.get_lock():
@@ -127,23 +133,26 @@ def worker(index, args, model, shared, state):
                 logits = model.output(model.hidden(inputs).flatten(0, 1)[spoken])
             loss = F.cross_entropy(logits.float(), targets.flatten()[spoken], reduction="sum")
             loss.backward()
-            shared.stats[index] += torch.tensor([float(loss.detach()), float(spoken.sum()), float(inputs.numel())], dtype=torch.float64)
+            shared.stats[index] += torch.tensor([float(loss.detach()), float(spoken.sum()), float(inputs.numel())],
+                                                dtype=torch.float64)
         shared.barrier.wait()
         if index == 0:
             state["elapsed"] = time.time() - begin
-            rate = schedule(state["elapsed"] / (60 * args.minutes), state["step"] + 1)
-            norm = step(shared, state, rate)
+            rate = scale * schedule((state["elapsed"] - start) / (60 * length), state["step"] + 1)
+            norm = step(shared, state, rate, 0.98 if refine else 0.998)
             seen += shared.stats.sum(0)
             state["tokens"] += int(shared.stats[:, 2].sum())
             shared.stats.zero_()
             shared.gradients.zero_()
             shared.counter.value = 0
             if time.time() - said > 30:
-                print(f"{state['elapsed'] / 60:6.1f} min, step {state['step']}, loss {float(seen[0] / seen[1]):.4f}, rate {rate:.5f}, "
-                      f"gradient {norm:.2f}, {float(seen[2]) / (time.time() - said):.0f} tokens/s", flush=True)
+                state["loss"] = float(seen[0] / seen[1])
+                print(f"{state['elapsed'] / 60:6.1f} min, step {state['step']}, loss {state['loss']:.4f}, "
+                      f"rate {rate:.5f}, gradient {norm:.2f}, {float(seen[2]) / (time.time() - said):.0f} tokens/s",
+                      flush=True)
                 said = time.time()
                 seen.zero_()
-            finished = state["elapsed"] > 60 * args.minutes
+            finished = state["elapsed"] > start + 60 * length
             if finished or time.time() - saved > 180:
                 save(args.checkpoint, model, shared, state)
                 saved = time.time()
@@ -153,22 +162,31 @@ def worker(index, args, model, shared, state):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=85, help="length of the whole run")
+    parser.add_argument("--minutes", type=float, default=80, help="length of the whole run")
+    parser.add_argument("--refine", type=float,
+                        help="go on from a finished checkpoint for so many minutes, at a lower rate, "
+                        "with more of what takes longest to learn")
     parser.add_argument("--batches", type=int, default=4, help="batches of about 2,000 tokens in one step")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--checkpoint", default="tiny-r1.pt", help="written every 3 minutes; a run goes on from it when it exists")
+    parser.add_argument("--checkpoint", default="tiny-r1.pt",
+                        help="written every 3 minutes; a run goes on from it when it exists")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     model = Model(Config(vocab=len(TOKENS)))
     shared = Shared(model, args.workers)
-    state = {"step": 0, "elapsed": 0.0, "tokens": 0, "m": torch.zeros_like(shared.weights), "v": torch.zeros_like(shared.weights),
+    state = {"step": 0, "elapsed": 0.0, "tokens": 0, "refine": None, "m": torch.zeros_like(shared.weights),
+             "v": torch.zeros_like(shared.weights),
              "ema": shared.weights.clone()}
     if os.path.exists(args.checkpoint):
         stored = torch.load(args.checkpoint)
         shared.weights.copy_(stored["weights"])
-        state = stored["state"]
+        state = {"refine": None, **stored["state"]}
+    if args.refine and state["refine"] is None:
+        state["refine"] = state["elapsed"]  # where the second part began
+    if state["refine"] is not None and not args.refine:
+        parser.error("the second part of this checkpoint's training has begun: say --refine")
     print(f"{len(shared.weights)} parameters, {len(TOKENS)} tokens, from step {state['step']}", flush=True)
     others = [mp.Process(target=worker, args=(i, args, model, shared, state)) for i in range(1, args.workers)]
     for process in others:
