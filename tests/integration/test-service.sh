@@ -223,7 +223,10 @@ user_service() {
     [ "$(as_user infer --bus=user --temperature=0 'What is 17 + 25?' </dev/null)" = 42 ] &&
         as_user systemctl --user is-active inferd.service &&
         as_user infer status | grep 'session (this user' &&
-        as_user infer unload </dev/null && [ "$(somebody infer --bus=system --temperature=0 'What is 17 + 25?' </dev/null)" = 42 ]
+        as_user infer unload </dev/null || return 1
+    # the shared one was stopped a moment ago: a start that meets the end of the stop is answered with "try again"
+    [ "$(somebody infer --bus=system --temperature=0 'What is 17 + 25?' </dev/null)" = 42 ] ||
+        [ "$(somebody infer --bus=system --temperature=0 'What is 17 + 25?' </dev/null)" = 42 ]
 }
 
 systemctl daemon-reload
