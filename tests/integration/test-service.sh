@@ -178,7 +178,7 @@ ramble_over_bus() {
 }
 ramble_over_socket() {
     somebody curl -sSN -m 60 --unix-socket "$socket" http://localhost/v1/chat/completions -d '{"stream": true, "temperature": 2,
-        "top_p": 1, "logit_bias": {"0": -100}, "messages": [{"role": "user", "content": "Go on."}]}'
+        "top_p": 1, "logit_bias": {"0": -100, "1": -100}, "messages": [{"role": "user", "content": "Go on."}]}'
 }
 has_begun() { [ -s "$scratch/bus.1" ] && [ -s "$scratch/bus.8" ] && [ -s "$scratch/socket.8" ]; }
 stop_while_running() {
