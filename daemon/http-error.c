@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "http-error.h"
+#include "http-json.h"
 
 #define RETRY_SECONDS 5
 
@@ -84,7 +85,9 @@ int http_error_from(HttpError *he, const Error *e, const char *param) {
     return e->code < 0 ? e->code : -EIO;
 }
 
+/* The message may quote what the client sent, and be cut inside a character of that. */
 json_t *http_error_to_json(const HttpError *he) {
-    return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", he->message, "type", type_of_status(he->status),
-        "param", he->param[0] ? he->param : NULL, "code", he->code);
+    return json_pack("{s:{s:o, s:s, s:o, s:s?}}", "error", "message", http_json_text(he->message, strlen(he->message)),
+        "type", type_of_status(he->status), "param",
+        he->param[0] ? http_json_text(he->param, strlen(he->param)) : json_null(), "code", he->code);
 }

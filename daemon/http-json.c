@@ -28,19 +28,19 @@ static bool too_many_values(const char *body, size_t size) {
 
 int http_json_parse(const char *body, size_t size, json_t **ret, HttpError *he) {
     if (size == 0)
-        return http_error_set(he, 400, NULL, NULL, "the request has no body: a JSON object is expected");
+        return http_error_set(he, 400, NULL, NULL, "The request has no body: a JSON object is expected.");
     if (too_many_values(body, size))
-        return http_error_set(he, 413, NULL, NULL, "the body holds more than %d JSON values", MAX_VALUES);
+        return http_error_set(he, 413, NULL, NULL, "The body holds more than %d JSON values.", MAX_VALUES);
 
     json_error_t error;
     json_auto_t *json = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!json && json_error_code(&error) == json_error_out_of_memory)
-        return http_error_set(he, 503, "overloaded", NULL, "out of memory");
+        return http_error_set(he, 503, "overloaded", NULL, "Out of memory.");
     if (!json)
-        return http_error_set(he, 400, NULL, NULL, "the body is not valid JSON: line %d, column %d: %s", error.line,
+        return http_error_set(he, 400, NULL, NULL, "The body is not valid JSON: line %d, column %d: %s.", error.line,
             error.column, error.text);
     if (!json_is_object(json))
-        return http_error_set(he, 400, NULL, NULL, "the body must be a JSON object");
+        return http_error_set(he, 400, NULL, NULL, "The body must be a JSON object.");
     *ret = TAKE_PTR(json);
     return 0;
 }
@@ -68,7 +68,7 @@ int http_json_bool(const json_t *object, const char *key, bool *ret, HttpError *
         return 0;
     json_t *value = json_object_get(object, key);
     if (!json_is_boolean(value))
-        return http_error_field(he, key, "'%s' must be true or false, not %s", key, type_name(value));
+        return http_error_field(he, key, "'%s' must be true or false, not %s.", key, type_name(value));
     *ret = json_is_true(value);
     return 0;
 }
@@ -91,9 +91,9 @@ int http_json_int(const json_t *object, const char *key, int64_t min, int64_t ma
     json_t *value = json_object_get(object, key);
     int64_t n;
     if (http_json_whole(value, &n) < 0)
-        return http_error_field(he, key, "'%s' must be a whole number, not %s", key, type_name(value));
+        return http_error_field(he, key, "'%s' must be a whole number, not %s.", key, type_name(value));
     if (n < min || n > max)
-        return http_error_field(he, key, "'%s' is %lld: it must be between %lld and %lld", key, (long long)n,
+        return http_error_field(he, key, "'%s' is %lld: it must be between %lld and %lld.", key, (long long)n,
             (long long)min, (long long)max);
     *ret = n;
     return 0;
@@ -104,7 +104,7 @@ int http_json_double(const json_t *object, const char *key, double *ret, HttpErr
         return 0;
     json_t *value = json_object_get(object, key);
     if (!json_is_number(value))
-        return http_error_field(he, key, "'%s' must be a number, not %s", key, type_name(value));
+        return http_error_field(he, key, "'%s' must be a number, not %s.", key, type_name(value));
     *ret = json_number_value(value);
     return 0;
 }
@@ -114,7 +114,7 @@ int http_json_string(const json_t *object, const char *key, const char **ret, si
         return 0;
     json_t *value = json_object_get(object, key);
     if (!json_is_string(value))
-        return http_error_field(he, key, "'%s' must be a string, not %s", key, type_name(value));
+        return http_error_field(he, key, "'%s' must be a string, not %s.", key, type_name(value));
     *ret = json_string_value(value);
     if (ret_size)
         *ret_size = json_string_length(value);

@@ -95,7 +95,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
 /* Makes the folder that the socket goes into, one level deep: what lies above is the system's. */
 static int make_folder(const char *folder, mode_t socket_mode, Error *e) {
     if (mkdir(folder, socket_mode & S_IROTH ? 0755 : 0700) < 0 && errno != EEXIST)
-        return error_set(e, -errno, "cannot make the folder %s for the socket: %s", folder, strerror(errno));
+        return error_set(e, -errno, "Cannot make the folder %s for the socket: %s.", folder, strerror(errno));
     return 0;
 }
 
@@ -103,22 +103,22 @@ static int make_folder(const char *folder, mode_t socket_mode, Error *e) {
 static int clear_path(const char *path, const struct sockaddr_un *addr, Error *e) {
     struct stat st;
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : error_set(e, -errno, "cannot look at %s: %s", path, strerror(errno));
+        return errno == ENOENT ? 0 : error_set(e, -errno, "Cannot look at %s: %s.", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
-        return error_set(e, -EEXIST, "%s exists and is not a socket: remove it or choose another --socket", path);
+        return error_set(e, -EEXIST, "%s exists and is not a socket: remove it or choose another --socket.", path);
 
     _cleanup_(closep) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
-        return error_set(e, -errno, "cannot make a socket: %s", strerror(errno));
+        return error_set(e, -errno, "Cannot make a socket: %s.", strerror(errno));
     /* EAGAIN: its backlog is full, so it lives */
     if (connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) >= 0 || errno == EAGAIN)
-        return error_set(e, -EADDRINUSE, "another inferd is listening on %s", path);
+        return error_set(e, -EADDRINUSE, "Another inferd is listening on %s.", path);
     if (errno != ECONNREFUSED && errno != ENOENT)
-        return error_set(e, -errno, "cannot tell who uses the socket %s: %s", path, strerror(errno));
+        return error_set(e, -errno, "Cannot tell who uses the socket %s: %s.", path, strerror(errno));
     if (st.st_uid != geteuid())
-        return error_set(e, -EEXIST, "the socket %s belongs to another user (uid %u)", path, (unsigned)st.st_uid);
+        return error_set(e, -EEXIST, "The socket %s belongs to another user (uid %u).", path, (unsigned)st.st_uid);
     if (unlink(path) < 0 && errno != ENOENT)
-        return error_set(e, -errno, "cannot remove the stale socket %s: %s", path, strerror(errno));
+        return error_set(e, -errno, "Cannot remove the stale socket %s: %s.", path, strerror(errno));
     return 0;
 }
 
@@ -126,7 +126,7 @@ static int bind_path(Listener *l, mode_t mode, int *ret, Error *e) {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     size_t size = strlen(l->path);
     if (size == 0 || size >= sizeof(addr.sun_path))
-        return error_set(e, -ENAMETOOLONG, "the socket path %s is %zu bytes long: it must be between 1 and %zu",
+        return error_set(e, -ENAMETOOLONG, "The socket path %s is %zu bytes long: it must be between 1 and %zu.",
             l->path, size, sizeof(addr.sun_path) - 1);
     memcpy(addr.sun_path, l->path, size + 1);
 
@@ -146,13 +146,13 @@ static int bind_path(Listener *l, mode_t mode, int *ret, Error *e) {
 
     _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return error_set(e, -errno, "cannot make a socket: %s", strerror(errno));
+        return error_set(e, -errno, "Cannot make a socket: %s.", strerror(errno));
     /* before bind(), so that the file never exists with a wider mode; after it, because the umask narrows it */
     if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return error_set(e, -errno, "cannot make the socket %s: %s", l->path, strerror(errno));
+        return error_set(e, -errno, "Cannot make the socket %s: %s.", l->path, strerror(errno));
     struct stat st;
     if (chmod(l->path, mode) < 0 || lstat(l->path, &st) < 0 || listen(fd, BACKLOG) < 0) {
-        r = error_set(e, -errno, "cannot listen on the socket %s: %s", l->path, strerror(errno));
+        r = error_set(e, -errno, "Cannot listen on the socket %s: %s.", l->path, strerror(errno));
         unlink(l->path);
         return r;
     }
@@ -167,21 +167,22 @@ static int watch(Listener *l, uv_loop_t *loop, int fd, Error *e) {
     Listening *s = &l->sockets[l->n];
     int r = uv_poll_init(loop, &s->poll, fd);
     if (r < 0)
-        return error_set(e, r, "cannot watch a listening socket: %s", uv_strerror(r));
+        return error_set(e, r, "Cannot watch a listening socket: %s.", uv_strerror(r));
     s->listener = l;
     s->poll.data = l;
     s->fd = fd;
     l->n++;
     l->n_handles++;
     r = uv_poll_start(&s->poll, UV_READABLE, on_readable);
-    return r < 0 ? error_set(e, r, "cannot watch a listening socket: %s", uv_strerror(r)) : 0;
+    return r < 0 ? error_set(e, r, "Cannot watch a listening socket: %s.", uv_strerror(r)) : 0;
 }
 
 static int watch_passed(Listener *l, uv_loop_t *loop, int n_passed, Error *e) {
     for (int i = 0; i < n_passed; i++) {
         int fd = SD_LISTEN_FDS_START + i;
         if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
-            return error_set(e, -EINVAL, "descriptor %d that systemd passed is not a listening Unix stream socket", fd);
+            return error_set(
+                e, -EINVAL, "Descriptor %d that systemd passed is not a listening Unix stream socket.", fd);
         int r = watch(l, loop, fd, e);
         if (r < 0)
             return r;
@@ -193,7 +194,7 @@ int listener_new(
     uv_loop_t *loop, const char *path, mode_t mode, ListenerAccept accepted, void *userdata, Listener **ret, Error *e) {
     int n_passed = sd_listen_fds(0);
     if (n_passed < 0)
-        return error_set(e, n_passed, "cannot take the sockets from systemd: %s", strerror(-n_passed));
+        return error_set(e, n_passed, "Cannot take the sockets from systemd: %s.", strerror(-n_passed));
     if (n_passed == 0 && !path) {
         *ret = NULL;
         return 0;
@@ -206,7 +207,7 @@ int listener_new(
         free(path_copy);
         free(sockets);
         free(made);
-        return error_set(e, -ENOMEM, "out of memory");
+        return error_set(e, -ENOMEM, "Out of memory.");
     }
     _cleanup_(listener_freep) Listener *l = made;
     *l = (Listener){.accepted = accepted, .userdata = userdata, .sockets = sockets, .path = path_copy};

@@ -658,7 +658,7 @@ class Life(unittest.TestCase):
         d = Daemon(BINARY, MODELS).wait_ready()
         second = subprocess.run([BINARY, "--user", "--no-bus", f"--socket={d.socket}"], capture_output=True, text=True)
         self.assertNotEqual(second.returncode, 0)
-        self.assertIn("another inferd is listening", second.stderr)
+        self.assertIn("Another inferd is listening", second.stderr)
         self.assertEqual(d.get("/health")[0], 200)
         self.assertEqual(d.stop(), 0)
 

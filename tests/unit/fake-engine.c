@@ -282,6 +282,8 @@ static void read_commands(Sequence *s) {
         if (sscanf(p, "/slow %u %n", &n, &used) >= 1 && used)
             s->slow_ms = n;
         else if (sscanf(p, "/long %u %n", &n, &used) >= 1 && used) {
+            n = MIN(n, 100u * 1000 * 1000);
+            free(s->answer);
             s->answer = calloc(n + 1, 1);
             memset(s->answer, 'x', n);
         } else if (strncmp(p, "/hang", 5) == 0) {
