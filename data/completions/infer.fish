@@ -14,9 +14,9 @@ complete -c infer -n $free -a tokens -d 'count tokens'
 complete -c infer -n '__fish_seen_subcommand_from load' -a "(infer models 2>/dev/null | sed -n '2,\$s/^...\([^ ]*\).*/\1/p')"
 
 complete -c infer -l json -d 'print one JSON object'
-complete -c infer -l no-stream -d 'print the answer when it is complete'
-complete -c infer -l show-reasoning -d 'print the reasoning everywhere'
-complete -c infer -l hide-reasoning -d 'do not print the reasoning'
+complete -c infer -n $generates -l no-stream -d 'print the answer when it is complete'
+complete -c infer -n $generates -l show-reasoning -d 'print the reasoning everywhere'
+complete -c infer -n $generates -l hide-reasoning -d 'do not print the reasoning'
 complete -c infer -l no-color -d 'use no colours'
 complete -c infer -l bus -x -a 'user system' -d 'which daemon to ask'
 complete -c infer -s h -l help -d 'print help'

@@ -6,9 +6,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "options.h"
+#include "test-message.h"
 
 /* Parses a command line given as words, ended by NULL. */
 static int parse(Options *o, Error *e, ...) {
@@ -100,21 +100,6 @@ static bool not_system(const char *name) {
     return strcmp(name, "system") != 0;
 }
 
-/* A message that needs no bus: the other end, *ret_peer, is never read. */
-static sd_bus_message *new_message(int *ret_peer) {
-    sd_bus *bus = NULL;
-    sd_bus_message *m = NULL;
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    *ret_peer = fds[1];
-    assert_true(sd_bus_new(&bus) >= 0);
-    assert_true(sd_bus_set_fd(bus, fds[0], fds[0]) >= 0);
-    assert_true(sd_bus_start(bus) >= 0);
-    assert_true(sd_bus_message_new_method_call(bus, &m, "a.b", "/", "a.b", "C") >= 0);
-    sd_bus_unref(bus);
-    return m;
-}
-
 static void test_values_travel_with_their_types(void **state) {
     Generation g = {};
     Error e = {};
@@ -129,7 +114,7 @@ static void test_values_travel_with_their_types(void **state) {
     for (size_t i = 0; i < ELEMENTSOF(given); i++)
         assert_int_equal(generation_set(&g, given[i][0], given[i][1], &e), 0);
 
-    sd_bus_message *m = new_message(&peer);
+    sd_bus_message *m = message_new(&peer);
     assert_true(generation_append(m, &g, not_system) >= 0);
     assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
     assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
@@ -165,7 +150,7 @@ static void test_numbers_replace_words(void **state) {
 
     assert_int_equal(generation_set(&g, "reasoning", "64", &e), 0);
     assert_int_equal(generation_set(&g, "timeout", "1.5", &e), 0);
-    sd_bus_message *m = new_message(&peer);
+    sd_bus_message *m = message_new(&peer);
     assert_true(generation_append(m, &g, all) >= 0);
     assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
     assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
