@@ -78,7 +78,11 @@ void bus_done(Bus *b) {
 }
 
 int bus_new_call(Bus *b, const char *path, const char *interface, const char *member, sd_bus_message **ret) {
-    return sd_bus_message_new_method_call(b->connection, ret, BUS_NAME, path, interface, member);
+    int r = sd_bus_message_new_method_call(b->connection, ret, BUS_NAME, path, interface, member);
+    /* a session dies with its daemon: starting another one for its sake would be in vain, and in the way of a stop */
+    if (r >= 0 && strcmp(interface, BUS_SESSION) == 0)
+        r = sd_bus_message_set_auto_start(*ret, false);
+    return r;
 }
 
 int bus_call(Bus *b, sd_bus_message *m, sd_bus_message **ret_reply) {

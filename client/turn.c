@@ -47,10 +47,22 @@ int conversation_open(Conversation *c, Bus *bus, const Generation *g) {
     return 0;
 }
 
+/* A call whose answer nobody waits for; `id` NULL: no argument. */
+static void tell_session(Conversation *c, const char *member, const uint64_t *id) {
+    _cleanup_(message_unrefp) sd_bus_message *m = NULL;
+
+    int r = bus_new_call(c->bus, c->session, BUS_SESSION, member, &m);
+    if (r >= 0 && id)
+        r = sd_bus_message_append(m, "t", *id);
+    if (r >= 0)
+        r = sd_bus_message_set_expect_reply(m, false);
+    if (r >= 0)
+        (void)sd_bus_send(c->bus->connection, m, NULL);
+}
+
 void conversation_close(Conversation *c) {
     if (c->session)
-        (void)sd_bus_call_method_async(
-            c->bus->connection, NULL, BUS_NAME, c->session, BUS_SESSION, "Close", NULL, NULL, NULL);
+        tell_session(c, "Close", NULL);
     free(c->session);
     c->session = NULL;
 }
@@ -128,12 +140,6 @@ static int start(Conversation *c, const char *prompt, const Generation *g, const
         return bus_complain(c->bus, NULL, r);
     *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
     return *ret_fd < 0 ? bus_complain(c->bus, NULL, -errno) : 0;
-}
-
-static void cancel(Conversation *c, uint64_t id) {
-    (void)sd_bus_call_method_async(
-        c->bus->connection, NULL, BUS_NAME, c->session, BUS_SESSION, "Cancel", NULL, NULL, "t", id);
-    (void)sd_bus_flush(c->bus->connection);
 }
 
 /* ------------------------------------------------------------------------------------------------ reading */
@@ -233,7 +239,8 @@ static int complain_reading(const Bus *bus, int r) {
 
 /* Cancels the turn and hears it out, so that the session knows what was said. */
 static void hear_out(Conversation *c, uint64_t id, int fd, StreamBuffer *buffer, Turn *t) {
-    cancel(c, id);
+    tell_session(c, "Cancel", &id);
+    (void)sd_bus_flush(c->bus->connection);
     (void)read_events(fd, CANCEL_GRACE_USEC, NULL, buffer, NULL, t);
 }
 

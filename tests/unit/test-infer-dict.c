@@ -1,26 +1,22 @@
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "dict.h"
-#include "test-message.h"
+#include "test-bus.h"
 
 static json_t *read_back(sd_bus_message *m) {
     json_t *dict = NULL;
-    assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+    test_bus_seal(m);
     assert_true(dict_read(m, &dict) >= 0);
     sd_bus_message_unref(m);
     return dict;
 }
 
 static void test_every_basic_type(void **state) {
-    int peer;
-    sd_bus_message *m = message_new(&peer);
+    TestBus bus;
+    test_bus_init(&bus);
+    sd_bus_message *m = test_bus_message(&bus);
     assert_true(sd_bus_message_append(m, "a{sv}", 12, "s", "s", "text", "b", "b", 1, "y", "y", 255, "n", "n", -1, "q",
                     "q", 65535, "i", "i", -2, "u", "u", UINT32_MAX, "x", "x", INT64_MIN, "t", "t", UINT64_MAX, "d", "d",
                     0.5, "o", "o", "/a", "g", "g", "as") >= 0);
@@ -38,12 +34,13 @@ static void test_every_basic_type(void **state) {
     assert_string_equal(dict_string(dict, "o"), "/a");
     assert_string_equal(dict_string(dict, "g"), "as");
     json_decref(dict);
-    close(peer);
+    test_bus_done(&bus);
 }
 
 static void test_dictionaries_nest_and_the_unknown_is_left_out(void **state) {
-    int peer;
-    sd_bus_message *m = message_new(&peer);
+    TestBus bus;
+    test_bus_init(&bus);
+    sd_bus_message *m = test_bus_message(&bus);
     assert_true(sd_bus_message_append(m, "a{sv}", 4, "list", "as", 2, "a", "b", "usage", "a{sv}", 1, "tokens", "u", 7,
                     "pair", "(ss)", "a", "b", "last", "s", "read") >= 0);
     json_t *dict = read_back(m);
@@ -51,7 +48,7 @@ static void test_dictionaries_nest_and_the_unknown_is_left_out(void **state) {
     assert_string_equal(dict_string(dict, "last"), "read");
     assert_int_equal(json_object_size(dict), 2);
     json_decref(dict);
-    close(peer);
+    test_bus_done(&bus);
 }
 
 static void test_what_is_not_there_has_a_value_too(void **state) {
@@ -66,15 +63,16 @@ static void test_what_is_not_there_has_a_value_too(void **state) {
 }
 
 static void test_another_type_is_an_error(void **state) {
-    int peer;
-    sd_bus_message *m = message_new(&peer);
+    TestBus bus;
+    test_bus_init(&bus);
+    sd_bus_message *m = test_bus_message(&bus);
     json_t *dict = NULL;
     assert_true(sd_bus_message_append(m, "s", "no dictionary") >= 0);
-    assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+    test_bus_seal(m);
     assert_true(dict_read(m, &dict) < 0);
     assert_null(dict);
     sd_bus_message_unref(m);
-    close(peer);
+    test_bus_done(&bus);
 }
 
 int main(void) {

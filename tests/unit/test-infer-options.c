@@ -1,14 +1,9 @@
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "options.h"
-#include "test-message.h"
+#include "test-bus.h"
 
 /* Parses a command line given as words, ended by NULL. */
 static int parse(Options *o, Error *e, ...) {
@@ -107,16 +102,17 @@ static void test_values_travel_with_their_types(void **state) {
     uint32_t u;
     uint64_t t;
     double d;
-    int peer;
+    TestBus bus;
 
     static const char *const given[][2] = {{"system", "be terse"}, {"max-tokens", "12"}, {"temperature", "0.5"},
         {"seed", "9007199254740993"}, {"stop", "a"}, {"stop", "b"}, {"reasoning", "low"}, {"timeout", "2min"}};
     for (size_t i = 0; i < ELEMENTSOF(given); i++)
         assert_int_equal(generation_set(&g, given[i][0], given[i][1], &e), 0);
 
-    sd_bus_message *m = message_new(&peer);
+    test_bus_init(&bus);
+    sd_bus_message *m = test_bus_message(&bus);
     assert_true(generation_append(m, &g, not_system) >= 0);
-    assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+    test_bus_seal(m);
     assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
     assert_true(sd_bus_message_read(m, "{sv}", &name, "u", &u) > 0);
     assert_string_equal(name, "max-tokens");
@@ -136,7 +132,7 @@ static void test_values_travel_with_their_types(void **state) {
     assert_string_equal(s, "2min");
     assert_int_equal(sd_bus_message_at_end(m, false), 1);
     sd_bus_message_unref(m);
-    close(peer);
+    test_bus_done(&bus);
     generation_done(&g);
 }
 
@@ -146,20 +142,21 @@ static void test_numbers_replace_words(void **state) {
     const char *name;
     uint32_t u;
     double d;
-    int peer;
+    TestBus bus;
 
     assert_int_equal(generation_set(&g, "reasoning", "64", &e), 0);
     assert_int_equal(generation_set(&g, "timeout", "1.5", &e), 0);
-    sd_bus_message *m = message_new(&peer);
+    test_bus_init(&bus);
+    sd_bus_message *m = test_bus_message(&bus);
     assert_true(generation_append(m, &g, all) >= 0);
-    assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+    test_bus_seal(m);
     assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") > 0);
     assert_true(sd_bus_message_read(m, "{sv}", &name, "u", &u) > 0);
     assert_int_equal(u, 64);
     assert_true(sd_bus_message_read(m, "{sv}", &name, "d", &d) > 0);
     assert_true(d == 1.5);
     sd_bus_message_unref(m);
-    close(peer);
+    test_bus_done(&bus);
     generation_done(&g);
 }
 
