@@ -11,7 +11,8 @@
 
 #define KEY(name) "tokenizer.ggml." name
 
-/* Control tokens that end an answer, whatever the metadata says: files name one such token, models use several. */
+/* Tokens that are control tokens even where a file calls them ordinary or user-defined: nobody but the model may say
+ * them. Those that end an answer do so whatever the metadata says: files name one such token, models use several. */
 static const char *const end_texts[] = {
     "<|endoftext|>",
     "<|end_of_text|>",
@@ -38,6 +39,23 @@ static const char *const end_texts[] = {
     "<|fim_pad|>",
     "<|repo_name|>",
     "<|file_sep|>",
+};
+static const char *const other_control_texts[] = {
+    "<|im_start|>",
+    "<|fim_prefix|>",
+    "<|fim_suffix|>",
+    "<|fim_middle|>",
+    "<fim_prefix>",
+    "<fim_suffix>",
+    "<fim_middle>",
+    "<fim-prefix>",
+    "<fim-suffix>",
+    "<fim-middle>",
+    "<｜fim▁begin｜>",
+    "<｜fim▁hole｜>",
+    "<｜fim▁end｜>",
+    "<｜User｜>",
+    "<｜Assistant｜>",
 };
 
 /* Control tokens whose text belongs to the answer: whoever takes reasoning and tool calls apart has to see them. */
@@ -319,14 +337,25 @@ static bool is_one_of(const Text *t, const char *const *texts, size_t n) {
     return false;
 }
 
+/* Cheap to ask of every token, as the lists are not. */
+static bool may_be_control(const Vocab *v, uint32_t i) {
+    const Text *t = &v->texts[i];
+    return v->types[i] == TOKEN_CONTROL ||
+           ((v->types[i] == TOKEN_NORMAL || v->types[i] == TOKEN_USER_DEFINED) && t->size > 2 &&
+               strchr("<[_", t->data[0]) && strchr(">[]", t->data[t->size - 1]));
+}
+
 static void assign_roles_by_text(Vocab *v) {
     Token end = TOKEN_NONE;
     bool ends_by_call = false, ends_by_return = false;
     for (uint32_t i = 0; i < v->n; i++) {
         const Text *t = &v->texts[i];
-        if (v->types[i] != TOKEN_CONTROL && v->types[i] != TOKEN_USER_DEFINED)
+        if (!may_be_control(v, i))
             continue;
-        v->is_end[i] = v->is_end[i] || is_one_of(t, end_texts, ELEMENTSOF(end_texts));
+        bool ends = is_one_of(t, end_texts, ELEMENTSOF(end_texts));
+        if (ends || is_one_of(t, other_control_texts, ELEMENTSOF(other_control_texts)))
+            v->types[i] = TOKEN_CONTROL;
+        v->is_end[i] = v->is_end[i] || ends;
         v->visible[i] = is_one_of(t, visible_texts, ELEMENTSOF(visible_texts));
         if (equals(t, "<|end|>"))
             end = i;
@@ -354,9 +383,9 @@ int vocab_init(Vocab *v, VocabModel model, const Gguf *g, Error *e) {
         vocab_done(v);
         return r;
     }
+    assign_roles_by_text(v);
     spell_pieces(v);
     find_bytes(v);
-    assign_roles_by_text(v);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -292,6 +293,41 @@ static void test_long_runs(void **state) {
     free(text);
 }
 
+/* ------------------------------------------------------------------------------------------------ threads */
+
+static void *encode_often(void *userdata) {
+    const Tokenizer *t = userdata;
+    uintptr_t sum = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        TextSpan span = TRUSTED("abab ab<|user|>@@@ abc\xFF  12 \xC3\xA9");
+        TokenArray tokens = {};
+        if (tokenizer_encode(t, &span, 1, true, &tokens, NULL) < 0)
+            return NULL;
+        sum = sum * 31 + tokens.n;
+        for (size_t k = 0; k < tokens.n; k++)
+            sum = sum * 31 + tokens.items[k];
+        token_array_done(&tokens);
+    }
+    return (void *)sum;
+}
+
+static void test_one_tokenizer_for_many_threads(void **state) {
+    const TinyVocab *const files[] = {&bpe, &spm};
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        Tokenizer *t = make(files[i]);
+        void *alone = encode_often(t);
+        pthread_t threads[4];
+        for (size_t k = 0; k < ELEMENTSOF(threads); k++)
+            assert_int_equal(pthread_create(&threads[k], NULL, encode_often, t), 0);
+        for (size_t k = 0; k < ELEMENTSOF(threads); k++) {
+            void *together;
+            assert_int_equal(pthread_join(threads[k], &together), 0);
+            assert_ptr_equal(together, alone);
+        }
+        tokenizer_free(t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_trusted_text_names_control_tokens),
@@ -307,6 +343,7 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_refusals_name_the_key),
         cmocka_unit_test(test_long_runs),
+        cmocka_unit_test(test_one_tokenizer_for_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ static const TinyToken tokens[] = {
     {"<|im_end|>", TOKEN_CONTROL},
     {"@@", TOKEN_USER_DEFINED},
     {"<|endoftext|>", TOKEN_NORMAL},
+    {"<|User|>", TOKEN_NORMAL},
 };
 
 static const TinyVocab good = {.model = "llama", .tokens = tokens, .n_tokens = ELEMENTSOF(tokens), .all_bytes = true};
@@ -37,14 +38,14 @@ static void test_reads_tokens(void **state) {
     assert_string_equal(v.pieces[3].data, " the");
     assert_int_equal(v.pieces[3].size, 4);
     assert_string_equal(v.pieces[1].data, "<s>");
-    assert_int_equal(v.pieces[8 + 0xC3].size, 1);
-    assert_int_equal((unsigned char)v.pieces[8 + 0xC3].data[0], 0xC3);
-    assert_int_equal(v.bytes[0xC3], 8 + 0xC3);
+    assert_int_equal(v.pieces[9 + 0xC3].size, 1);
+    assert_int_equal((unsigned char)v.pieces[9 + 0xC3].data[0], 0xC3);
+    assert_int_equal(v.bytes[0xC3], 9 + 0xC3);
     assert_true(v.scores[3] == -1.0f);
     assert_int_equal(vocab_find(&v, "@@"), 6);
     assert_int_equal(vocab_find(&v, "@"), TOKEN_NONE);
     assert_true(vocab_is_text(&v, 3) && vocab_is_text(&v, 6));
-    assert_false(vocab_is_text(&v, 0) || vocab_is_text(&v, 1) || vocab_is_text(&v, 8));
+    assert_false(vocab_is_text(&v, 0) || vocab_is_text(&v, 1) || vocab_is_text(&v, 9));
     vocab_done(&v);
 }
 
@@ -55,8 +56,10 @@ static void test_roles(void **state) {
     assert_int_equal(v.eos, 2);
     assert_int_equal(v.unk, 0);
     assert_true(v.is_end[2]);
-    assert_true(v.is_end[5]);  /* known by its text */
-    assert_false(v.is_end[7]); /* but not an ordinary token */
+    assert_true(v.is_end[5]); /* known by its text */
+    assert_true(v.is_end[7]); /* the same, though the file calls it ordinary */
+    assert_int_equal(v.types[7], TOKEN_CONTROL);
+    assert_int_equal(v.types[8], TOKEN_NORMAL);
     assert_false(v.is_end[1]);
     assert_true(v.visible[4]);
     assert_false(v.visible[5]);
