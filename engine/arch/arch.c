@@ -49,6 +49,18 @@ const TensorSpec arch_tensors_ffn[] = {
     {},
 };
 
+const TensorSpec arch_tensors_llama[] = {
+    LAYER_TENSOR_OPTIONAL("attn_q.bias", attn_q_bias, DIM_Q),
+    LAYER_TENSOR_OPTIONAL("attn_k.bias", attn_k_bias, DIM_K),
+    LAYER_TENSOR_OPTIONAL("attn_v.bias", attn_v_bias, DIM_V),
+    LAYER_TENSOR_OPTIONAL("attn_output.bias", attn_output_bias, DIM_EMBD),
+    LAYER_TENSOR_OPTIONAL("ffn_gate.bias", ffn_gate_bias, DIM_FF),
+    LAYER_TENSOR_OPTIONAL("ffn_up.bias", ffn_up_bias, DIM_FF),
+    LAYER_TENSOR_OPTIONAL("ffn_down.bias", ffn_down_bias, DIM_EMBD),
+    TENSOR_OPTIONAL("rope_freqs.weight", rope_freqs, DIM_ROPE_PAIRS),
+    {},
+};
+
 const TensorSpec arch_tensors_experts[] = {
     EXPERT_TENSOR("ffn_gate_inp.weight", router, DIM_EMBD, DIM_EXPERTS),
     EXPERT_TENSOR("ffn_gate_exps.weight", experts_gate, DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERTS),

@@ -94,8 +94,9 @@ extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
 extern const TensorSpec arch_tensors_attention[]; /* norm and projections, no biases */
 extern const TensorSpec arch_tensors_qk_norm[];   /* of every head */
 extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down of the dense layers */
-extern const TensorSpec arch_tensors_experts[];   /* router, gate, up, down of the others */
-extern const TensorSpec arch_tensors_shared[];    /* gate, up, down of the shared expert */
+extern const TensorSpec arch_tensors_llama[];   /* biases that Llama lacks and its descendants may have, RoPE factors */
+extern const TensorSpec arch_tensors_experts[]; /* router, gate, up, down of the others */
+extern const TensorSpec arch_tensors_shared[];  /* gate, up, down of the shared expert */
 
 /* -EOPNOTSUPP names the architecture and lists those we have. */
 int arch_find(GgufString name, const Architecture **ret, Error *e);

@@ -3,18 +3,6 @@
 
 #include "arch.h"
 
-static const TensorSpec tensors[] = {
-    LAYER_TENSOR_OPTIONAL("attn_q.bias", attn_q_bias, DIM_Q),
-    LAYER_TENSOR_OPTIONAL("attn_k.bias", attn_k_bias, DIM_K),
-    LAYER_TENSOR_OPTIONAL("attn_v.bias", attn_v_bias, DIM_V),
-    LAYER_TENSOR_OPTIONAL("attn_output.bias", attn_output_bias, DIM_EMBD),
-    LAYER_TENSOR_OPTIONAL("ffn_gate.bias", ffn_gate_bias, DIM_FF),
-    LAYER_TENSOR_OPTIONAL("ffn_up.bias", ffn_up_bias, DIM_FF),
-    LAYER_TENSOR_OPTIONAL("ffn_down.bias", ffn_down_bias, DIM_EMBD),
-    TENSOR_OPTIONAL("rope_freqs.weight", rope_freqs, DIM_ROPE_PAIRS),
-    {},
-};
-
 static int configure(const Gguf *g, Config *c, Error *e) {
     float logit_divisor = 1;
 
@@ -32,7 +20,7 @@ static int configure(const Gguf *g, Config *c, Error *e) {
 
 const Architecture arch_granite = {
     .name = "granite",
-    .tensors =
-        (const TensorSpec *const[]){arch_tensors_decoder, arch_tensors_attention, arch_tensors_ffn, tensors, NULL},
+    .tensors = (const TensorSpec *const[]){arch_tensors_decoder, arch_tensors_attention, arch_tensors_ffn,
+        arch_tensors_llama, NULL},
     .configure = configure,
 };

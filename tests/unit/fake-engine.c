@@ -68,6 +68,7 @@ int model_info_read(const char *path, ModelInfo **ret, Error *e) {
     info->n_parameters = 260000;
     info->context_size = setting(text, "context=", 4096);
     info->n_vocab = 257;
+    info->temperature = -1;
     *ret = info;
     return 0;
 }

@@ -420,12 +420,20 @@ static void test_tells_about_a_file(void **state) {
     assert_string_equal(info->quantisation, "Q4_K_M");
     assert_string_equal(info->license, "mit");
     assert_null(info->author);
+    assert_true(info->temperature == -1);
     assert_int_equal(info->context_size, 64);
     assert_int_equal(info->embedding_size, EMBD);
     assert_int_equal(info->n_layers, LAYERS);
     assert_int_equal(info->n_vocab, TOKENS);
     assert_int_equal(info->n_parameters, 12 * 8 + 8 + 2 * (8 + 64 + 32 + 32 + 64 + 8 + 3 * 128));
     assert_true(info->file_bytes > info->n_parameters * 4);
+}
+
+static void test_recommended_temperature(void **state) {
+    Model *m = accept(LLAMA(.key = "general.sampling.temp", .f32 = 0.25f));
+    assert_true(model_info(m)->temperature == 0.25f);
+    model_unref(m);
+    refuse(LLAMA(.key = "general.sampling.temp", .f32 = -2), -EBADMSG, "key general.sampling.temp: -2");
 }
 
 static void test_names_what_the_file_does_not(void **state) {
@@ -461,6 +469,7 @@ int main(void) {
         cmocka_unit_test(test_refuses_bad_tensors),
         cmocka_unit_test(test_loads_files),
         cmocka_unit_test(test_tells_about_a_file),
+        cmocka_unit_test(test_recommended_temperature),
         cmocka_unit_test(test_names_what_the_file_does_not),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

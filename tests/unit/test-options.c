@@ -14,7 +14,9 @@ static void test_sets_by_name(void **state) {
     Options o;
     options_init(&o);
     assert_int_equal(options_set_int(&o, "max-tokens", 5, NULL), 0);
+    assert_false(o.temperature_given);
     assert_int_equal(options_set_double(&o, "temperature", 0.25, NULL), 0);
+    assert_true(o.temperature_given);
     assert_int_equal(options_set_int(&o, "top-p", 1, NULL), 0);     /* an integer for a double */
     assert_int_equal(options_set_double(&o, "top-k", 10, NULL), 0); /* a whole double for an integer */
     assert_int_equal(options_set_int(&o, "seed", INT64_MAX, NULL), 0);
