@@ -10,15 +10,15 @@
 #include "q8-avx2.h"
 
 static void matmul_f32(const Matmul *m) {
-    matmul_tiles(m, NULL);
+    matmul_floats(FLOAT_32, m, NULL);
 }
 
 static void matmul_f16(const Matmul *m) {
-    matmul_tiles(m, unpack_f16);
+    matmul_floats(FLOAT_HALF, m, unpack_f16);
 }
 
 static void matmul_bf16(const Matmul *m) {
-    matmul_tiles(m, unpack_bf16);
+    matmul_floats(FLOAT_BFLOAT, m, unpack_bf16);
 }
 
 static void matmul_q8_0(const Matmul *m) {
@@ -71,6 +71,7 @@ void kernels_fill_avx2(Kernels *k) {
     k->add = vector_add;
     k->scale = vector_scale;
     k->silu_mul = vector_silu_mul;
+    k->gelu_mul = vector_gelu_mul;
     k->rms_norm = vector_rms_norm;
     k->rope_interleaved = vector_rope_interleaved;
     k->rope_halves = vector_rope_halves;

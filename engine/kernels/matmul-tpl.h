@@ -7,14 +7,36 @@
  * cache while the rows of x pass by. */
 #pragma once
 
+#include <string.h>
+
 #include "kernels.h"
 
 #define SEGMENT  512 /* a multiple of every block size */
 #define TILE_OUT 8   /* rows of weights unpacked at a time: 16 KiB */
 
+typedef enum FloatType {
+    FLOAT_32,
+    FLOAT_HALF,
+    FLOAT_BFLOAT,
+} FloatType;
+
+static inline __attribute__((always_inline)) size_t float_size(const FloatType type) {
+    return type == FLOAT_32 ? 4 : 2;
+}
+
+static inline __attribute__((always_inline)) VF load_weights(const FloatType type, const uint8_t *p) {
+    return type == FLOAT_32 ? vf_load((const float *)p) : type == FLOAT_HALF ? vf_load_half(p) : vf_load_bfloat(p);
+}
+
+static inline VF load_weights_part(const FloatType type, const uint8_t *p, size_t n) {
+    uint8_t part[VF_LANES * sizeof(float)] = {};
+    memcpy(part, p, n * float_size(type));
+    return load_weights(type, part);
+}
+
 /* sums[r][i] for 4 rows of weights and `rows` of x, over n elements */
-static inline __attribute__((always_inline)) void tile_dot(
-    const float *const w[4], const float *x, size_t x_stride, size_t n, const int rows, float (*sums)[4]) {
+static inline __attribute__((always_inline)) void tile_dot(const FloatType type, const uint8_t *const w[4],
+    const float *x, size_t x_stride, size_t n, const int rows, float (*sums)[4]) {
     VF acc[MATMUL_ROWS][4];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -27,7 +49,7 @@ static inline __attribute__((always_inline)) void tile_dot(
         VF wv[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            wv[i] = vf_load(w[i] + j);
+            wv[i] = load_weights(type, w[i] + j * float_size(type));
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             VF xv = vf_load(x + r * x_stride + j);
@@ -37,12 +59,16 @@ static inline __attribute__((always_inline)) void tile_dot(
         }
     }
     if (j < n) {
+        VF wv[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            wv[i] = load_weights_part(type, w[i] + j * float_size(type), n - j);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             VF xv = vf_load_part(x + r * x_stride + j, n - j);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
-                acc[r][i] = vf_fma(vf_load_part(w[i] + j, n - j), xv, acc[r][i]);
+                acc[r][i] = vf_fma(wv[i], xv, acc[r][i]);
         }
     }
 #pragma GCC unroll 8
@@ -50,18 +76,19 @@ static inline __attribute__((always_inline)) void tile_dot(
         vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], sums[r]);
 }
 
-/* 4 outputs (n_out of them wanted) of all rows, over elements [at, at + n) */
-static void tile_rows(const Matmul *m, const float *const w[4], size_t out, size_t n_out, size_t at, size_t n) {
+/* 4 outputs (n_out of them wanted) of all rows, over elements [at, at + n), at which w points */
+static inline __attribute__((always_inline)) void tile_rows(
+    const FloatType type, const Matmul *m, const uint8_t *const w[4], size_t out, size_t n_out, size_t at, size_t n) {
     const size_t stride = m->x_stride / sizeof(float);
     for (size_t r = 0; r < m->n_rows;) {
         float sums[MATMUL_ROWS][4];
         const float *x = (const float *)(m->x + r * m->x_stride) + at;
         size_t rows = MIN(m->n_rows - r, (size_t)MATMUL_ROWS);
         if (rows == MATMUL_ROWS)
-            tile_dot(w, x, stride, n, MATMUL_ROWS, sums);
+            tile_dot(type, w, x, stride, n, MATMUL_ROWS, sums);
         else
             for (size_t i = 0; i < rows; i++)
-                tile_dot(w, x + i * stride, stride, n, 1, sums + i);
+                tile_dot(type, w, x + i * stride, stride, n, 1, sums + i);
 
         for (size_t i = 0; i < rows; i++) {
             float *y = m->y + (r + i) * m->y_stride + out;
@@ -72,8 +99,23 @@ static void tile_rows(const Matmul *m, const float *const w[4], size_t out, size
     }
 }
 
-/* Unpacks TILE_OUT rows of weights a segment at a time, then takes all rows of x through them. `dequantize` NULL: the
- * weights are floats already. */
+/* Few rows of x: the weights go straight from the mapping into the products, row after row as they lie there. */
+static inline __attribute__((always_inline)) void matmul_stream(const FloatType type, const Matmul *m) {
+    const size_t size = float_size(type);
+    for (size_t out = 0; out < m->n_out; out += 4)
+        for (size_t at = 0; at < m->k; at += SEGMENT) {
+            size_t n = MIN(m->k - at, (size_t)SEGMENT);
+            const uint8_t *w[4]; /* beyond the edge the last row again: its product is computed and dropped */
+            for (size_t i = 0; i < 4; i++) {
+                w[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride + at * size;
+                prefetch_range(w[i] + 4 * m->w_stride, n * size);
+            }
+            tile_rows(type, m, w, out, MIN(m->n_out - out, (size_t)4), at, n);
+        }
+}
+
+/* Many rows, or a format that must be unpacked: TILE_OUT rows of weights a segment at a time become floats, then all
+ * rows of x pass by. */
 static inline __attribute__((always_inline)) void matmul_tiles(
     const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
     float tile[TILE_OUT][SEGMENT] __attribute__((aligned(64)));
@@ -82,19 +124,27 @@ static inline __attribute__((always_inline)) void matmul_tiles(
         size_t n_out = MIN(m->n_out - out, (size_t)TILE_OUT);
         for (size_t at = 0; at < m->k; at += SEGMENT) {
             size_t n = MIN(m->k - at, (size_t)SEGMENT);
-            const float *w[TILE_OUT];
+            const uint8_t *w[TILE_OUT];
             for (size_t o = 0; o < n_out; o++) {
-                const uint8_t *row = m->w + (out + o) * m->w_stride;
-                const uint8_t *blocks = row + at / m->traits->block_size * m->traits->block_bytes;
-                w[o] = dequantize ? tile[o] : (const float *)blocks;
-                if (dequantize)
-                    dequantize(blocks, tile[o], n);
+                const uint8_t *blocks =
+                    m->w + (out + o) * m->w_stride + at / m->traits->block_size * m->traits->block_bytes;
+                prefetch_range(blocks + TILE_OUT * m->w_stride, n / m->traits->block_size * m->traits->block_bytes);
+                dequantize(blocks, tile[o], n);
+                w[o] = (const uint8_t *)tile[o];
             }
-            /* a group of 4 at the edge repeats its last row: the product is computed and dropped */
             for (size_t o = n_out; o < TILE_OUT; o++)
                 w[o] = w[n_out - 1];
             for (size_t o = 0; o < n_out; o += 4)
-                tile_rows(m, w + o, out + o, MIN(n_out - o, (size_t)4), at, n);
+                tile_rows(FLOAT_32, m, w + o, out + o, MIN(n_out - o, (size_t)4), at, n);
         }
     }
+}
+
+/* Floats of any size. */
+static inline __attribute__((always_inline)) void matmul_floats(
+    const FloatType type, const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
+    if (type == FLOAT_32 || m->n_rows <= 2 * MATMUL_ROWS)
+        matmul_stream(type, m);
+    else
+        matmul_tiles(m, dequantize);
 }

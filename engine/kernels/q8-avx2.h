@@ -35,11 +35,9 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
         (short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4], (short)h[5], (short)h[6], (short)h[7]));
 }
 
-/* Into the second-level cache: the first one is too small for what lies a whole set of rows ahead. */
 static inline void prefetch_rows(const uint8_t *const rows[VF_LANES], size_t offset, size_t size) {
     for (int i = 0; i < VF_LANES; i++)
-        for (size_t line = 0; line < size; line += 64)
-            _mm_prefetch((const char *)rows[i] + offset + line, _MM_HINT_T1);
+        prefetch_range(rows[i] + offset, size);
 }
 
 static inline VI low_nibbles256(VI x) {

@@ -68,6 +68,18 @@ static void vector_silu_mul(float *y, const float *x, size_t n) {
     }
 }
 
+/* gelu(v) = v / (1 + exp(-2 u)) with u = sqrt(2 / pi) (v + 0.044715 v^3), since (1 + tanh u) / 2 is the logistic
+ * function of 2 u. */
+static void vector_gelu_mul(float *y, const float *x, size_t n) {
+    FOR_VECTORS(i, n) {
+        VF v = load_upto(y + i, n - i);
+        VF u = vf_mul(v, vf_fma(vf_mul(v, v), vf_set(-2 * 0.79788456080286535588f * 0.044715f),
+                             vf_set(-2 * 0.79788456080286535588f)));
+        VF denominator = vf_add(vf_set(1.0f), exp_vector(u));
+        store_upto(y + i, n - i, vf_mul(vf_div(v, denominator), load_upto(x + i, n - i)));
+    }
+}
+
 static void vector_rms_norm(float *y, const float *x, const float *weight, size_t n, float eps) {
     VF even = vf_zero(), odd = vf_zero(); /* two chains hide the latency of the additions */
     FOR_VECTORS(i, n) {

@@ -53,6 +53,11 @@ static int check_elementwise(const Kernels *k, const Kernels *oracle, size_t n) 
         oracle->silu_mul(b.want, b.x, n);
         k->silu_mul(b.got, b.x, n);
         failures += compare(k->name, "silu_mul", &b, 1e-6);
+
+        prepare(&b, n, spread);
+        oracle->gelu_mul(b.want, b.x, n);
+        k->gelu_mul(b.got, b.x, n);
+        failures += compare(k->name, "gelu_mul", &b, 1e-6);
     }
 
     prepare(&b, n, 1);
