@@ -9,9 +9,6 @@
 static const float iq2_levels[3] = {8, 25, 43};
 static const float iq3_xxs_levels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 static const float iq3_s_levels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
-static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-/* E2M1, doubled */
-static const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /* Seven stored signs and an eighth that makes their number even. */
 static uint8_t even_signs(uint32_t seven) {

@@ -87,7 +87,35 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
         store_upto(m->y + (r + i) * m->y_stride + out, left, acc[i]);
 }
 
-static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, const Q8Kind kind, Q8Unpack *unpack) {
+/* Takes all rows of x through n tiles. */
+static inline __attribute__((always_inline)) void q8_all_rows(
+    const Q8Kind kind, const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
+    size_t r = 0;
+    for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
+        q8_rows(kind, Q8_ROWS, tiles, n, m, r, at, out);
+    if (m->n_rows - r == 3)
+        q8_rows(kind, 3, tiles, n, m, r, at, out);
+    else if (m->n_rows - r == 2)
+        q8_rows(kind, 2, tiles, n, m, r, at, out);
+    else if (m->n_rows - r == 1)
+        q8_rows(kind, 1, tiles, n, m, r, at, out);
+}
+
+typedef void Q8Rows(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out);
+
+static void q8_small32(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
+    q8_all_rows(Q8_SMALL32, tiles, n, m, at, out);
+}
+
+static void q8_byte16(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
+    q8_all_rows(Q8_BYTE16, tiles, n, m, at, out);
+}
+
+static void q8_signed32(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
+    q8_all_rows(Q8_SIGNED32, tiles, n, m, at, out);
+}
+
+static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
 
@@ -100,16 +128,7 @@ static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, con
             size_t n = MIN(depth, n_tiles - at);
             for (size_t i = 0; i < n; i += Q8_GROUP)
                 unpack(rows, at + i, MIN((size_t)Q8_GROUP, n - i), VF_LANES * m->w_stride, tiles + i);
-
-            size_t r = 0;
-            for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
-                q8_rows(kind, Q8_ROWS, tiles, n, m, r, at, out);
-            if (m->n_rows - r == 3)
-                q8_rows(kind, 3, tiles, n, m, r, at, out);
-            else if (m->n_rows - r == 2)
-                q8_rows(kind, 2, tiles, n, m, r, at, out);
-            else if (m->n_rows - r == 1)
-                q8_rows(kind, 1, tiles, n, m, r, at, out);
+            multiply(tiles, n, m, at, out);
         }
     }
 }
