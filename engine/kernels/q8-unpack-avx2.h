@@ -380,14 +380,21 @@ static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, siz
     }
 }
 
+/* mxfp4_scale() of each lane. */
+static inline VF mxfp4_scales(VI e) {
+    const VI one = _mm256_set1_epi32(1);
+    VI normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23);
+    VI subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(subnormal, normal, _mm256_cmpgt_epi32(e, one)));
+}
+
 static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
     prefetch_rows(rows, at * sizeof(BlockMXFP4) + ahead, n * sizeof(BlockMXFP4));
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
-        float scale[VF_LANES];
-        for (int i = 0; i < VF_LANES; i++)
-            scale[i] = mxfp4_scale(rows[i][block]);
+        VI e = _mm256_setr_epi32(rows[0][block], rows[1][block], rows[2][block], rows[3][block], rows[4][block],
+            rows[5][block], rows[6][block], rows[7][block]);
         look_up(rows, block + offsetof(BlockMXFP4, qs), mxfp4_values, tiles[b].q);
-        tiles[b].scale[0] = vf_load(scale);
+        tiles[b].scale[0] = mxfp4_scales(e);
     }
 }
