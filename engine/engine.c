@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "encoder.h"
 #include "engine.h"
 #include "forward.h"
 #include "generation.h"
@@ -34,6 +35,7 @@ struct Engine {
     uint64_t stall_usec;
     uint64_t queue_usec;
 
+    Encoder *encoder;          /* owned; NULL: the model generates, else there is no forward */
     Forward *forward;          /* owned */
     KvPool *pool;              /* owned */
     PrefixIndex *index;        /* owned */
@@ -99,7 +101,8 @@ static void finish(Engine *en, Generation *g, EngineFinish why, const Error *e) 
     while (en->active[i] != g)
         i++;
     en->active[i] = en->active[--en->n_active];
-    scheduler_remove(en->scheduler, &g->sequence);
+    if (!en->encoder)
+        scheduler_remove(en->scheduler, &g->sequence);
     inbox_forget(&en->inbox, g); /* before the event, so that who reads it can submit the next request at once */
     outbox_add_final(&en->outbox, final);
     generation_free(g);
@@ -223,6 +226,40 @@ static void step(Engine *en, const ScheduledRun *runs, size_t n) {
     }
 }
 
+/* An encoder takes one text a step, whole: the highest class first, then the oldest. Nothing is paused or cached, so it
+ * needs neither the scheduler nor the pool. */
+static void embed_step(Engine *en) {
+    Generation *g = en->active[0];
+    for (uint32_t i = 1; i < en->n_active; i++) {
+        const Sequence *q = &en->active[i]->sequence, *best = &g->sequence;
+        if (q->priority < best->priority || (q->priority == best->priority && q->id < best->id))
+            g = en->active[i];
+    }
+    size_t n = en->model->config.n_embd;
+    g->started = now_usec();
+    g->usage.queue_usec = g->started - g->submitted;
+    g->final->embedding = calloc(n, sizeof(float));
+    if (!g->final->embedding) {
+        fail(en, g, -ENOMEM, "out of memory for the embedding");
+        return;
+    }
+    Error e = {};
+    int r = encoder_run(en->encoder, g->sequence.tokens, g->sequence.n_tokens, g->final->embedding, &e);
+    g->usage.prefill_usec = now_usec() - g->started;
+    en->next.steps++;
+    if (model_failed(en->model)) {
+        fail_model(en);
+        return;
+    }
+    if (r < 0) {
+        free(TAKE_PTR(g->final->embedding));
+        finish(en, g, ENGINE_FINISH_ERROR, &e);
+        return;
+    }
+    g->final->n_embedding = n;
+    finish(en, g, ENGINE_FINISH_STOP, NULL);
+}
+
 /* ------------------------------------------------------------------------------------------------ the thread */
 
 static void take_news(Engine *en, const InboxNews *news, uint64_t now) {
@@ -231,7 +268,8 @@ static void take_news(Engine *en, const InboxNews *news, uint64_t now) {
         next = g->next;
         en->active[en->n_active++] = g;
         en->next.prompt_tokens += g->sequence.n_prompt;
-        scheduler_add(en->scheduler, &g->sequence, now);
+        if (!en->encoder)
+            scheduler_add(en->scheduler, &g->sequence, now);
     }
     for (Generation *g = news->cancelled; g; g = next) {
         next = g->cancelled_next;
@@ -243,7 +281,7 @@ static void update_stats(Engine *en) {
     EngineStats *s = &en->next;
     s->pages_cached = kv_pool_n_cached(en->pool);
     s->pages_used = s->pages_total - kv_pool_n_available(en->pool);
-    s->running = scheduler_n_running(en->scheduler);
+    s->running = en->encoder ? MIN(en->n_active, 1u) : scheduler_n_running(en->scheduler);
     pthread_mutex_lock(&en->stats_lock);
     en->stats = *s;
     pthread_mutex_unlock(&en->stats_lock);
@@ -263,16 +301,19 @@ static void *run(void *userdata) {
         expire(en, now);
 
         const ScheduledRun *runs;
-        size_t n = scheduler_plan(en->scheduler, now, &runs);
+        size_t n = en->encoder ? en->n_active : scheduler_plan(en->scheduler, now, &runs);
         busy = n > 0;
-        if (busy)
+        if (busy && en->encoder)
+            embed_step(en);
+        else if (busy)
             step(en, runs, n);
         update_stats(en);
         outbox_announce(&en->outbox);
     }
     while (en->n_active > 0) {
         Generation *g = en->active[--en->n_active];
-        scheduler_remove(en->scheduler, &g->sequence);
+        if (!en->encoder)
+            scheduler_remove(en->scheduler, &g->sequence);
         inbox_forget(&en->inbox, g);
         generation_free(g);
     }
@@ -305,6 +346,12 @@ static int choose_size(Engine *en, const EngineOptions *o, size_t page_bytes, ui
     uint32_t trained = en->model->config.n_ctx_train;
     uint32_t context = o->context_size > 0 ? MIN(o->context_size, trained) : trained;
     uint64_t context_pages = sequence_pages_for(context);
+
+    if (en->model->config.encoder) { /* it keeps nothing: one page, so that there is a pool */
+        *ret_pages = 1;
+        en->context_size = context;
+        return 0;
+    }
 
     uint64_t pages = o->pool_bytes / page_bytes;
     if (o->pool_bytes == 0) {
@@ -353,7 +400,9 @@ static int init(Engine *en, const EngineOptions *o, Error *e) {
         .max_context = en->context_size,
         .kv_type = o->kv_type,
     };
-    if ((r = forward_new(en->model, &forward, &en->forward, e)) < 0)
+    r = config->encoder ? encoder_new(en->model, o->n_threads, en->context_size, &en->encoder, e)
+                        : forward_new(en->model, &forward, &en->forward, e);
+    if (r < 0)
         return r;
     if ((r = kv_pool_new(n_pages, layout.page_bytes, &en->pool, e)) < 0)
         return r;
@@ -417,6 +466,7 @@ Engine *engine_free(Engine *en) {
     prefix_index_free(en->index);
     kv_pool_free(en->pool);
     forward_free(en->forward);
+    encoder_free(en->encoder);
     generation_context_done(&en->context);
     free(en->active);
     free(en->batch);
@@ -450,7 +500,7 @@ static int check_size(const Engine *en, const EngineRequest *r, Error *e) {
         return error_set(e, -EMSGSIZE, "the prompt has %s tokens, %s more than the context of %s",
             grouped(r->n_prompt, have), grouped(r->n_prompt - en->context_size, over),
             grouped(en->context_size, limit));
-    if (r->n_prompt == en->context_size && r->max_tokens > 0)
+    if (r->n_prompt == en->context_size && r->max_tokens > 0 && !r->embed)
         return error_set(e, -EMSGSIZE, "the prompt has %s tokens and fills the whole context; shorten it by at least 1",
             grouped(r->n_prompt, have));
     return 0;
@@ -470,6 +520,10 @@ static int check_stop(const EngineRequest *r, Error *e) {
 
 static int check(const Engine *en, const EngineRequest *r, Error *e) {
     uint32_t n_vocab = en->model->config.n_vocab;
+    if (r->embed != en->model->config.encoder)
+        return error_set(e, -EOPNOTSUPP,
+            r->embed ? "this model generates text and computes no embeddings; load one that does (bert, nomic-bert)"
+                     : "this model computes embeddings and generates no text; load one that does");
     if (r->n_prompt == 0 || !r->prompt)
         return error_set(e, -EINVAL, "the prompt is empty");
     int x = check_size(en, r, e);
@@ -500,7 +554,8 @@ int engine_submit(Engine *en, const EngineRequest *r, uint64_t *ret_id, Error *e
         return error_set(e, -EIO, "the model file can no longer be read; load a model again");
 
     uint32_t capacity;
-    if (__builtin_add_overflow((uint32_t)r->n_prompt, r->max_tokens, &capacity) || capacity > en->context_size)
+    if (__builtin_add_overflow((uint32_t)r->n_prompt, r->embed ? 0 : r->max_tokens, &capacity) ||
+        capacity > en->context_size)
         capacity = en->context_size;
     _cleanup_(generation_freep) Generation *g = NULL;
     if ((x = generation_new(r, capacity, now_usec(), &g, e)) < 0)

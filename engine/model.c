@@ -42,6 +42,7 @@ static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
         return r;
 
     m->config.n_vocab = m->info->n_vocab;
+    m->info->encoder = m->config.encoder;
     if (m->config.n_vocab == 0)
         return error_set(e, -EBADMSG, "key tokenizer.ggml.tokens is missing or empty");
     m->weights.layers = calloc(m->config.n_layers, sizeof(LayerWeights));

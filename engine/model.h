@@ -47,6 +47,12 @@ typedef enum Activation {
     ACTIVATION_GELU, /* by its tanh approximation */
 } Activation;
 
+/* How an encoder's rows become one vector; values as GGUF numbers them. */
+typedef enum Pooling {
+    POOLING_MEAN = 1,
+    POOLING_CLS = 2, /* the first row */
+} Pooling;
+
 /* Mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): each token goes through a few of many small networks. */
 typedef struct ExpertConfig {
     uint32_t n;                       /* 0: none, every layer is dense */
@@ -95,6 +101,9 @@ typedef struct Config {
     uint32_t window; /* positions, its own included; 0: every layer sees everything */
     uint32_t window_period;
     RopeConfig rope_local; /* of the layers with a window */
+    bool encoder;          /* every position sees every other, and what comes out is an embedding: see encoder.h */
+    Pooling pooling;
+    uint32_t n_token_types;
 } Config;
 
 typedef struct LayerWeights {
@@ -104,7 +113,8 @@ typedef struct LayerWeights {
     Tensor attn_v, attn_v_bias;
     Tensor attn_q_norm, attn_k_norm; /* f32[head_dim_k], of every head before it rotates */
     Tensor attn_output, attn_output_bias;
-    Tensor attn_post_norm, ffn_post_norm; /* of what the layer adds */
+    Tensor attn_post_norm, ffn_post_norm;           /* of what the layer adds; in an encoder of the sum */
+    Tensor attn_post_norm_bias, ffn_post_norm_bias; /* encoders only, whose norms are LayerNorms */
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
@@ -121,6 +131,8 @@ typedef struct LayerWeights {
 
 typedef struct Weights {
     Tensor token_embd;
+    Tensor token_types, position_embd;            /* added to token_embd by encoders; positions may be absent */
+    Tensor token_embd_norm, token_embd_norm_bias; /* of that sum */
     Tensor output_norm;
     Tensor output; /* token_embd again where the file ties them */
     Tensor output_bias;

@@ -11,6 +11,7 @@ EngineEvent *engine_event_free(EngineEvent *ev) {
     free(ev->text);
     free(ev->tool_name);
     free(ev->logprobs);
+    free(ev->embedding);
     free(ev);
     return next;
 }

@@ -6,11 +6,13 @@
 #include "arch.h"
 
 static const Architecture *const architectures[] = {
+    &arch_bert,
     &arch_deepseek2,
     &arch_gemma2,
     &arch_gemma3,
     &arch_granite,
     &arch_llama,
+    &arch_nomic_bert,
     &arch_phi3,
     &arch_qwen2,
     &arch_qwen2moe,
@@ -38,6 +40,21 @@ const TensorSpec arch_tensors_attention[] = {
 const TensorSpec arch_tensors_qk_norm[] = {
     LAYER_TENSOR("attn_q_norm.weight", attn_q_norm, DIM_HEAD_K),
     LAYER_TENSOR("attn_k_norm.weight", attn_k_norm, DIM_HEAD_K),
+    {},
+};
+
+const TensorSpec arch_tensors_encoder[] = {
+    TENSOR("token_embd.weight", token_embd, DIM_EMBD, DIM_VOCAB),
+    TENSOR("token_types.weight", token_types, DIM_EMBD, DIM_TOKEN_TYPES),
+    TENSOR("token_embd_norm.weight", token_embd_norm, DIM_EMBD),
+    TENSOR("token_embd_norm.bias", token_embd_norm_bias, DIM_EMBD),
+    LAYER_TENSOR("attn_output.weight", attn_output, DIM_HEADS, DIM_EMBD),
+    LAYER_TENSOR("attn_output_norm.weight", attn_post_norm, DIM_EMBD),
+    LAYER_TENSOR("attn_output_norm.bias", attn_post_norm_bias, DIM_EMBD),
+    LAYER_TENSOR("ffn_up.weight", ffn_up, DIM_EMBD, DIM_FF),
+    LAYER_TENSOR("ffn_down.weight", ffn_down, DIM_FF, DIM_EMBD),
+    LAYER_TENSOR("layer_output_norm.weight", ffn_post_norm, DIM_EMBD),
+    LAYER_TENSOR("layer_output_norm.bias", ffn_post_norm_bias, DIM_EMBD),
     {},
 };
 
@@ -77,7 +94,7 @@ const TensorSpec arch_tensors_shared[] = {
 };
 
 int arch_find(GgufString name, const Architecture **ret, Error *e) {
-    char list[300] = "";
+    char list[400] = "";
     for (size_t i = 0; i < ELEMENTSOF(architectures); i++) {
         const char *candidate = architectures[i]->name;
         if (strlen(candidate) == name.size && memcmp(candidate, name.data, name.size) == 0) {

@@ -31,6 +31,8 @@ typedef enum TensorDim {
     DIM_V_DIM,
     DIM_KV_B,       /* n_heads * (nope + v_dim) */
     DIM_LATENT_OUT, /* n_heads * v_dim */
+    DIM_CONTEXT,    /* n_ctx_train */
+    DIM_TOKEN_TYPES,
 } TensorDim;
 
 typedef struct TensorSpec {
@@ -86,12 +88,13 @@ typedef struct Architecture {
     int (*check)(const Config *c, const Weights *w, Error *e); /* what tables cannot say; may be NULL */
 } Architecture;
 
-extern const Architecture arch_deepseek2, arch_gemma2, arch_gemma3, arch_granite, arch_llama, arch_phi3, arch_qwen2,
-    arch_qwen2moe, arch_qwen3, arch_qwen3moe;
+extern const Architecture arch_bert, arch_nomic_bert, arch_deepseek2, arch_gemma2, arch_gemma3, arch_granite,
+    arch_llama, arch_phi3, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe;
 
 /* Tables that several architectures share. */
 extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
 extern const TensorSpec arch_tensors_attention[]; /* norm and projections, no biases */
+extern const TensorSpec arch_tensors_encoder[];   /* embeddings with their norm, the norm behind every block */
 extern const TensorSpec arch_tensors_qk_norm[];   /* of every head */
 extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down of the dense layers */
 extern const TensorSpec arch_tensors_llama[];   /* biases that Llama lacks and its descendants may have, RoPE factors */
@@ -104,6 +107,9 @@ int arch_find(GgufString name, const Architecture **ret, Error *e);
 /* Reads and checks what every decoder has: sizes, attention heads, RoPE with its scaling. n_vocab is left alone, the
  * RoPE layout is the architecture's to set. */
 int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e);
+
+/* The same for encoders: their norm's epsilon, how they pool, how many types of token they know. */
+int arch_configure_encoder(const Gguf *g, const char *arch, Config *c, Error *e);
 
 /* {arch}.{name}: a finite number, a size between 1 and max; the value stays when the key is absent, 0 is returned then.
  */

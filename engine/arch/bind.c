@@ -41,6 +41,8 @@ static uint64_t dimension(const Config *c, TensorDim d) {
     case DIM_V_DIM: return c->latent.v_dim;
     case DIM_KV_B: return (uint64_t)c->n_heads * (c->latent.nope + c->latent.v_dim);
     case DIM_LATENT_OUT: return (uint64_t)c->n_heads * c->latent.v_dim;
+    case DIM_CONTEXT: return c->n_ctx_train;
+    case DIM_TOKEN_TYPES: return c->n_token_types;
     }
     assert(false);
     return 0;

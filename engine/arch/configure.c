@@ -15,6 +15,7 @@
 #define MAX_CONTEXT      (1u << 30)
 #define MAX_EXPERTS      1024u
 #define MAX_EXPERTS_USED 64u
+#define MAX_TOKEN_TYPES  1024u
 
 typedef struct Key {
     char name[96]; /* with the architecture's name before it */
@@ -214,7 +215,7 @@ int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e)
     return r < 0 ? r : 0;
 }
 
-int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {
+static int configure(const Gguf *g, const char *arch, const char *epsilon, Config *c, Error *e) {
     c->embd_scale = c->residual_scale = c->logit_scale = 1.0f;
     int r = read_size(g, arch, "block_count", MAX_LAYERS, &c->n_layers, e);
     if (r < 0)
@@ -228,8 +229,48 @@ int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {
         (r = read_heads(g, arch, c, e)) < 0 || (r = read_rope(g, arch, c, e)) < 0)
         return r;
 
-    r = read_positive(g, arch, "attention.layer_norm_rms_epsilon", &c->norm_eps, e);
+    r = read_positive(g, arch, epsilon, &c->norm_eps, e);
     if (r == 0)
-        return error_set(e, -EBADMSG, "key %s is missing", key(arch, "attention.layer_norm_rms_epsilon").name);
+        return error_set(e, -EBADMSG, "key %s is missing", key(arch, epsilon).name);
     return r < 0 ? r : 0;
+}
+
+int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {
+    return configure(g, arch, "attention.layer_norm_rms_epsilon", c, e);
+}
+
+/* What an encoder's file says in absence of a word on pooling is what most were trained with. */
+static int read_pooling(const Gguf *g, const char *arch, Pooling *ret, Error *e) {
+    Key k = key(arch, "pooling_type");
+    uint32_t type = POOLING_MEAN;
+    int r = gguf_get_u32(g, k.name, &type, e);
+    if (r < 0)
+        return r;
+    if (type != POOLING_MEAN && type != POOLING_CLS)
+        return error_set(
+            e, -EOPNOTSUPP, "key %s: pooling of type %u is not supported (1, mean, and 2, CLS, are)", k.name, type);
+    *ret = type;
+    return 0;
+}
+
+int arch_configure_encoder(const Gguf *g, const char *arch, Config *c, Error *e) {
+    int r = configure(g, arch, "attention.layer_norm_epsilon", c, e);
+    if (r < 0)
+        return r;
+
+    Key causal = key(arch, "attention.causal");
+    bool is_causal = false;
+    if ((r = gguf_get_bool(g, causal.name, &is_causal, e)) < 0)
+        return r;
+    if (is_causal)
+        return error_set(
+            e, -EOPNOTSUPP, "key %s: an encoder whose positions do not see each other is not supported", causal.name);
+
+    static const char types[] = "tokenizer.ggml.token_type_count";
+    c->encoder = true;
+    c->n_token_types = 2;
+    if ((r = gguf_get_u32(g, types, &c->n_token_types, e)) < 0 ||
+        (r = check_range(types, c->n_token_types, MAX_TOKEN_TYPES, e)) < 0)
+        return r;
+    return read_pooling(g, arch, &c->pooling, e);
 }

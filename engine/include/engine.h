@@ -37,6 +37,7 @@ typedef struct ModelInfo {
     uint32_t n_layers;
     uint32_t n_vocab;
     float temperature; /* that its authors recommend (general.sampling.temp); -1: the file does not say */
+    bool encoder; /* of a loaded model: it computes embeddings and generates no text; the others the reverse */
 } ModelInfo;
 
 /* Reads and checks metadata and tensor table only, no weights. */
@@ -156,6 +157,8 @@ typedef enum EnginePriority {
 
 /* Copied by engine_submit(): nothing here needs to outlive the call. */
 typedef struct EngineRequest {
+    bool embed; /* no text is wanted but the prompt's embedding: only of an encoder, which takes nothing else. Options
+                 * of generation are not looked at; the longest prompt is the context, and is computed in one step */
     uint64_t owner; /* prefixes in the KV pool are shared only between requests of one owner */
     EnginePriority priority;
     const Token *prompt;
@@ -235,6 +238,8 @@ struct EngineEvent {
     EngineFinish finish;
     Error error;
     EngineUsage usage;
+    float *embedding; /* owned, of length 1: what `embed` asked for, with ENGINE_FINISH_STOP; else NULL */
+    size_t n_embedding;
 };
 EngineEvent *engine_event_free(EngineEvent *ev); /* this one only; returns the next */
 

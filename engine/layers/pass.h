@@ -113,6 +113,9 @@ size_t linear_grain(const Pass *p, size_t n_out);
 /* normed = norm(x) * weight, bytes included */
 void norm(Worker *w, const Tensor *weight);
 
+/* x = (x - its mean) / its deviation * weight + bias */
+void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias);
+
 int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
 void rope_table_done(RopeTable *t);
 /* The rotations of one row's position. One worker alone. */
@@ -125,6 +128,9 @@ void rope_apply(const Pass *p, uint32_t layer, uint32_t row, float *head);
 void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer);
 void attention_gqa_attend(Worker *w, const LayerWeights *l, uint32_t layer);
 void attention_gqa_output(Worker *w, const LayerWeights *l);
+/* x += output(attention of every row over all rows), without pages: the rows are one sequence. Worker scratch holds
+ * LINEAR_UNIT floats for each row. */
+void attention_full(Worker *w, const LayerWeights *l);
 /* Floats of worker scratch that attention needs. */
 size_t attention_gqa_scratch(const Config *c);
 /* Query rows that one task takes. */

@@ -289,8 +289,8 @@ static void test_reads_other_head_sizes(void **state) {
 
 static void test_refuses_unknown_architectures(void **state) {
     refuse(&(Variant){.arch = "mamba"}, -EOPNOTSUPP,
-        "models of the architecture \"mamba\" are not supported; supported are: deepseek2, gemma2, gemma3, granite, "
-        "llama, phi3, qwen2, qwen2moe, qwen3, qwen3moe");
+        "models of the architecture \"mamba\" are not supported; supported are: bert, deepseek2, gemma2, gemma3, "
+        "granite, llama, nomic-bert, phi3, qwen2, qwen2moe, qwen3, qwen3moe");
     refuse(LLAMA(.drop_key = "general.architecture"), -EBADMSG, "key general.architecture is missing");
     refuse(LLAMA(.key = "llama.expert_count", .u32 = 8), -EOPNOTSUPP, "experts (llama.expert_count = 8)");
 }
