@@ -14,6 +14,7 @@ static const char general[] =
     "       infer load NAME | unload         change the model that everybody shares\n"
     "       infer status                     what the service is doing\n"
     "       infer tokens [TEXT...]           count tokens of TEXT or standard input\n"
+    "       infer embed [TEXT...]            the embeddings of texts, or of the lines of standard input\n"
     "\n"
     "infer VERB --help tells more. A prompt that begins with one of these words follows a --.\n"
     "\n"
@@ -40,6 +41,11 @@ static const struct {
              "~/.local/state/inferd/history.\n"
              "\n"
              "Takes the options of generation that infer --help lists.\n"},
+    {"embed", "Usage: infer embed [--json] [TEXT...]\n"
+              "\n"
+              "Prints the embedding of each TEXT, or of each line of standard input that is not blank:\n"
+              "a line of numbers for each, a vector of length 1. The model that is loaded must be one\n"
+              "that computes embeddings (bert, nomic-bert).\n"},
     {"models", "Usage: infer models [--json]\n"
                "\n"
                "Lists the installed models; a star marks the one that is loaded.\n"

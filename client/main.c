@@ -24,6 +24,7 @@ static const Verb ask = {"infer", 0, ANY_NUMBER, true, true, verb_ask};
 
 static const Verb verbs[] = {
     {"chat", 0, 0, true, false, verb_chat},
+    {"embed", 0, ANY_NUMBER, false, true, verb_embed},
     {"models", 0, 0, false, true, verb_models},
     {"load", 1, 1, false, false, verb_load},
     {"unload", 0, 0, false, false, verb_unload},

@@ -5,6 +5,7 @@
 
 int verb_ask(Options *o);
 int verb_chat(Options *o);
+int verb_embed(Options *o);
 int verb_models(Options *o);
 int verb_load(Options *o);
 int verb_unload(Options *o);

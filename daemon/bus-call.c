@@ -9,6 +9,7 @@
 #include "bus-error.h"
 #include "bus-options.h"
 #include "bus-result.h"
+#include "embedding.h"
 #include "model-host.h"
 #include "request.h"
 #include "text.h"
@@ -28,6 +29,7 @@ struct BusCall {
     char *text;              /* owned; CountTokens */
     Text answer, reasoning;  /* Generate */
     Text calls;              /* Generate: separated by commas */
+    Embedding *embedding;    /* owned; Embed */
 };
 
 struct CountWork {
@@ -82,6 +84,7 @@ static BusCall *call_free(BusCall *c) {
     text_done(&c->answer);
     text_done(&c->reasoning);
     text_done(&c->calls);
+    embedding_free(c->embedding);
     free(c);
     return NULL;
 }
@@ -197,6 +200,95 @@ int bus_call_generate(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
             call_free(c);
     }
     conversation_done(&conversation);
+    options_done(&options);
+    return r;
+}
+
+/* ---------------------------------------------------------------------------------------------- Embed */
+
+static int append_vectors(sd_bus_message *m, const EmbeddingResult *result) {
+    int r = sd_bus_message_open_container(m, 'a', "ad");
+    for (size_t i = 0; i < result->n && r >= 0; i++) {
+        r = sd_bus_message_open_container(m, 'a', "d");
+        for (size_t j = 0; j < result->width && r >= 0; j++)
+            r = sd_bus_message_append(m, "d", (double)result->values[i * result->width + j]);
+        if (r >= 0)
+            r = sd_bus_message_close_container(m);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int reply_embedded(BusCall *c, const EmbeddingResult *result) {
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+    int r = sd_bus_message_new_method_return(c->message, &reply);
+    if (r >= 0)
+        r = append_vectors(reply, result);
+    if (r >= 0)
+        r = sd_bus_message_append(
+            reply, "a{sv}", 2, "model", "s", result->model, "prompt-tokens", "t", result->prompt_tokens);
+    return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static void on_embedded(void *userdata, const EmbeddingResult *result, const Error *error) {
+    BusCall *c = userdata;
+    Error e;
+
+    if (error) {
+        e = *error;
+        call_fail(c, &e);
+        return;
+    }
+    int r = reply_embedded(c, result);
+    if (r < 0) {
+        error_set(&e, r, "The embeddings could not be sent: %s.", strerror(-r));
+        call_fail(c, &e);
+        return;
+    }
+    call_free(c);
+}
+
+/* The texts stay in the message. */
+static int read_texts(sd_bus_message *m, EmbeddingInput *inputs, size_t *ret_n, Error *e) {
+    const char *text;
+    size_t n = 0;
+
+    int r = sd_bus_message_enter_container(m, 'a', "s");
+    while (r >= 0 && (r = sd_bus_message_read(m, "s", &text)) > 0) {
+        if (n == EMBEDDING_MAX_INPUTS)
+            return error_set(e, -EINVAL, "More than %d texts; send them in several calls.", EMBEDDING_MAX_INPUTS);
+        if (!*text)
+            return error_set(e, -EINVAL, "Text %zu is empty.", n);
+        inputs[n++] = (EmbeddingInput){.text = text, .size = strlen(text)};
+    }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(m);
+    if (r < 0)
+        return error_set(e, -EINVAL, "The texts could not be read: %s.", strerror(-r));
+    *ret_n = n;
+    return 0;
+}
+
+int bus_call_embed(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
+    _cleanup_(freep) EmbeddingInput *inputs = calloc(EMBEDDING_MAX_INPUTS, sizeof(*inputs));
+    size_t n = 0;
+    Options options;
+    BusCall *c;
+
+    if (!inputs)
+        return error_set(e, -ENOMEM, "Out of memory.");
+    int r = read_texts(m, inputs, &n, e);
+    if (r < 0 || (r = options_copy(&options, &s->d->config->defaults, e)) < 0)
+        return r;
+    r = bus_options_read(m, &options, NULL, e);
+    if (r >= 0)
+        r = call_new(s, o, m, &c, e);
+    if (r >= 0) {
+        r = embedding_start(s->d, REQUEST_TRANSPORT_DBUS, request_owner_of_uid(o->uid), &options, inputs, n,
+            on_embedded, c, &c->embedding, e);
+        if (r < 0)
+            call_free(c);
+    }
     options_done(&options);
     return r;
 }

@@ -4,6 +4,7 @@
 #include "bus-service.h"
 
 int bus_call_generate(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
+int bus_call_embed(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_count_tokens(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_prewarm(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_load_model(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);

@@ -32,6 +32,7 @@ static int unload_model(BusService *s, BusOwner *o, sd_bus_message *m, Error *e)
 
 FORWARD(method_create_session, bus_session_create)
 FORWARD(method_generate, bus_call_generate)
+FORWARD(method_embed, bus_call_embed)
 FORWARD(method_count_tokens, bus_call_count_tokens)
 FORWARD(method_prewarm, bus_call_prewarm)
 FORWARD(method_load_model, load_model)
@@ -162,6 +163,8 @@ static const sd_bus_vtable manager_vtable[] = {
         method_create_session, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Generate", SD_BUS_ARGS("s", prompt, "a{sv}", options),
         SD_BUS_RESULT("s", text, "a{sv}", result), method_generate, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Embed", SD_BUS_ARGS("as", texts, "a{sv}", options),
+        SD_BUS_RESULT("aad", embeddings, "a{sv}", result), method_embed, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("CountTokens", SD_BUS_ARGS("s", text, "a{sv}", options), SD_BUS_RESULT("u", count),
         method_count_tokens, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS(

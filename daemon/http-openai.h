@@ -7,6 +7,7 @@
 
 void http_openai_chat(HttpExchange *x);
 void http_openai_completions(HttpExchange *x);
+void http_openai_embeddings(HttpExchange *x);
 void http_openai_models(HttpExchange *x);
 void http_openai_model(HttpExchange *x);
 

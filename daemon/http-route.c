@@ -10,6 +10,7 @@
 static const HttpRoute routes[] = {
     {"POST", "/v1/chat/completions", http_openai_chat},
     {"POST", "/v1/completions", http_openai_completions},
+    {"POST", "/v1/embeddings", http_openai_embeddings},
     {"GET", "/v1/models", http_openai_models},
     {"GET", "/v1/models/{}", http_openai_model},
     {"GET", "/health", http_own_health},

@@ -54,6 +54,7 @@ struct Request {
     uint64_t owner;
     RequestState state;
     Options options;
+    bool embed;
     bool prefill_only;
     bool is_chat;
     Preparation *prep; /* owned until orphaned */
@@ -241,6 +242,8 @@ static void on_event(void *userdata, const EngineEvent *ev) {
     }
     r->result.finish = ev->finish;
     r->result.usage = ev->usage;
+    r->result.embedding = ev->embedding;
+    r->result.n_embedding = ev->n_embedding;
     if (ev->finish == ENGINE_FINISH_ERROR) {
         r->result.error = ev->error;
         if (ev->error.code == -EIO && r->bridge == model_host_bridge(r->d->host)) {
@@ -258,6 +261,7 @@ static void submit(Request *r, const Prompt *prompt) {
     while (r->options.stop && r->options.stop[n_stop])
         n_stop++;
     EngineRequest q = {
+        .embed = r->embed,
         .owner = r->owner,
         .priority = r->options.priority,
         .prompt = prompt->tokens.items,
@@ -368,6 +372,13 @@ static void on_model(void *userdata, const Error *error) {
         end_soon(r, e.code, e.message);
         return;
     }
+    if (r->embed != model_info(model_host_model(r->d->host))->encoder) {
+        end_soon(r, -EOPNOTSUPP,
+            r->embed ? "The model that is loaded generates text and computes no embeddings. Load one that does (bert, "
+                       "nomic-bert)."
+                     : "The model that is loaded computes embeddings and generates no text. Load one that does.");
+        return;
+    }
     if (!p->is_chat && !p->text) { /* token ids as they are */
         prepared(r);
         return;
@@ -460,6 +471,7 @@ static int request_new(Daemon *d, const RequestSpec *spec, Request **ret, Error 
     r->d = d;
     r->transport = spec->transport;
     r->owner = spec->owner;
+    r->embed = spec->embed;
     r->prefill_only = spec->prefill_only;
     r->is_chat = spec->conversation != NULL;
     r->started = uv_hrtime();

@@ -34,7 +34,9 @@ typedef struct RequestResult {
     Error error; /* when finish is ENGINE_FINISH_ERROR */
     EngineUsage usage;
     uint32_t n_tool_calls;
-    const char *model; /* borrowed; name of the model that answered, NULL if none did */
+    const char *model;      /* borrowed; name of the model that answered, NULL if none did */
+    const float *embedding; /* borrowed, for the call of finished() only: of a request that asked for it; else NULL */
+    size_t n_embedding;
 } RequestResult;
 
 typedef struct RequestSink {
@@ -54,6 +56,7 @@ typedef struct RequestSpec {
     size_t prompt_size;
     const Token *prompt_tokens; /* instead of prompt: ids as they are */
     size_t n_prompt_tokens;
+    bool embed;        /* the prompt's embedding is wanted, no text */
     bool prefill_only; /* read the prompt into the KV pool and finish: no text, no token */
 } RequestSpec;
 

@@ -27,24 +27,32 @@ static float *cut(uint8_t *base, size_t *used, size_t n) {
     return p;
 }
 
+/* Rows in floats and, if any product of the model takes them, in bytes. */
+static Rows cut_rows(const Encoder *en, uint8_t *base, size_t *used, size_t width) {
+    Rows r = {.x = cut(base, used, en->max_tokens * width)};
+    if (model_wants_q8(en->model, en->pass.kernels))
+        r.q8 = (uint8_t *)cut(base, used, en->max_tokens * q8_row_bytes(width) / sizeof(float));
+    return r;
+}
+
 static size_t cut_arena(Encoder *en, uint8_t *base) {
     const Config *c = &en->model->config;
     size_t rows = en->max_tokens, used = 0;
     Pass *p = &en->pass;
 
     p->rows = (PassRow *)cut(base, &used, rows * sizeof(PassRow) / sizeof(float));
-    p->x = cut(base, &used, rows * c->n_embd);
+    p->normed = cut_rows(en, base, &used, c->n_embd);
+    p->x = p->normed.x; /* what goes into a block is normed already */
     p->q = cut(base, &used, rows * c->n_heads * c->head_dim_k);
     p->k = cut(base, &used, rows * c->n_kv_heads * c->head_dim_k);
     p->v = cut(base, &used, rows * c->n_kv_heads * c->head_dim_v);
-    p->attended = cut(base, &used, rows * c->n_heads * c->head_dim_v);
-    p->hidden = cut(base, &used, rows * c->n_ff);
+    p->attended = cut_rows(en, base, &used, (size_t)c->n_heads * c->head_dim_v);
+    p->hidden = cut_rows(en, base, &used, c->n_ff);
     p->rope_cos[ROPE_GLOBAL] = cut(base, &used, rows * c->rope.n_dims);
     p->rope_sin[ROPE_GLOBAL] = cut(base, &used, rows * c->rope.n_dims);
     en->ones = cut(base, &used, c->n_ff);
     for (unsigned i = 0; i < threads_count(p->threads); i++)
         en->workers[i] = (Worker){.pass = p, .scratch = cut(base, &used, p->worker_floats)};
-    p->normed = p->x; /* what goes into a block is normed already */
     return used;
 }
 
@@ -124,24 +132,24 @@ static void ungated(Worker *w, const Encoder *en, const LayerWeights *l) {
     Pass *p = w->pass;
     size_t n_ff = p->config->n_ff, begin, end;
 
-    const Linear up = {&l->ffn_up, &l->ffn_up_bias, p->hidden, n_ff};
-    linear(w, &up, 1, p->x);
+    const Linear up = {&l->ffn_up, &l->ffn_up_bias, p->hidden.x, n_ff};
+    linear(w, &up, 1, p->normed);
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++)
-            ffn_activate(p, p->hidden + r * n_ff, en->ones, n_ff);
+            ffn_activate(p, p->hidden.x + r * n_ff, en->ones, n_ff);
     threads_barrier(p->threads);
 }
 
 /* x += down(hidden) */
 static void ffn(Worker *w, const Encoder *en, const LayerWeights *l) {
+    static const Tensor none;
     Pass *p = w->pass;
 
     if (l->ffn_gate.data)
         ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias);
     else
         ungated(w, en, l);
-    const Linear down = {&l->ffn_down, &l->ffn_down_bias, p->x, p->config->n_embd, .accumulate = true};
-    linear(w, &down, 1, p->hidden);
+    residual(w, &l->ffn_down, &l->ffn_down_bias, &none, p->hidden);
 }
 
 static void encode(void *userdata, unsigned i) {

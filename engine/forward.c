@@ -136,18 +136,6 @@ static int make_rope_tables(Forward *f) {
     return r < 0 || c->window == 0 ? r : rope_table_new(&c->rope_local, NULL, &f->pass.rope[ROPE_LOCAL]);
 }
 
-/* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
-static bool model_wants_q8(const Model *m, const Kernels *k) {
-    _Static_assert(sizeof(LayerWeights) % sizeof(Tensor) == 0, "LayerWeights has more than tensors");
-    bool wants = k->act[m->weights.output.type] == ACT_Q8;
-    for (uint32_t i = 0; i < m->config.n_layers; i++) {
-        const Tensor *tensors = (const Tensor *)&m->weights.layers[i];
-        for (size_t j = 0; j < sizeof(LayerWeights) / sizeof(Tensor); j++)
-            wants = wants || (tensors[j].data && k->act[tensors[j].type] == ACT_Q8);
-    }
-    return wants;
-}
-
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {
     _cleanup_(forward_freep) Forward *f = calloc(1, sizeof(*f));
     if (!f)

@@ -1,7 +1,7 @@
 # bash completion for infer
 _infer() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= word
-    local verbs='chat models load unload status tokens'
+    local verbs='chat models load unload status tokens embed'
     local output='--json --no-stream --show-reasoning --hide-reasoning --no-color --bus= --help --version'
     local generation='--system= --max-tokens= --temperature= --top-k= --top-p= --min-p= --repeat-penalty= --presence-penalty=
         --frequency-penalty= --seed= --stop= --reasoning= --priority= --timeout='
@@ -28,7 +28,7 @@ _infer() {
     case $verb in
         '') COMPREPLY=($(compgen -W "$verbs $output $generation" -- "$cur")) ;;
         load) COMPREPLY=($(compgen -W "$(infer models 2>/dev/null | sed -n '2,$s/^...\([^ ]*\).*/\1/p')" -- "$cur")) ;;
-        models | status | tokens) COMPREPLY=($(compgen -W '--json --no-color --bus= --help' -- "$cur")) ;;
+        models | status | tokens | embed) COMPREPLY=($(compgen -W '--json --no-color --bus= --help' -- "$cur")) ;;
         unload) COMPREPLY=($(compgen -W '--bus= --help' -- "$cur")) ;;
         *) [[ $cur == -* ]] && COMPREPLY=($(compgen -W "$output $generation" -- "$cur")) ;;
     esac

@@ -1,8 +1,8 @@
 # fish completion for infer
 
-set -l verbs chat models load unload status tokens
+set -l verbs chat models load unload status tokens embed
 set -l free "not __fish_seen_subcommand_from $verbs"
-set -l generates "not __fish_seen_subcommand_from models load unload status tokens"
+set -l generates "not __fish_seen_subcommand_from models load unload status tokens embed"
 
 complete -c infer -f
 complete -c infer -n $free -a chat -d 'a conversation'
@@ -11,6 +11,7 @@ complete -c infer -n $free -a load -d 'change the model that everybody shares'
 complete -c infer -n $free -a unload -d 'free the memory of the model'
 complete -c infer -n $free -a status -d 'what the service is doing'
 complete -c infer -n $free -a tokens -d 'count tokens'
+complete -c infer -n $free -a embed -d 'the embeddings of texts'
 complete -c infer -n '__fish_seen_subcommand_from load' -a "(infer models 2>/dev/null | sed -n '2,\$s/^...\([^ ]*\).*/\1/p')"
 
 complete -c infer -l json -d 'print one JSON object'

@@ -28,15 +28,15 @@ static void attend(Worker *w, uint32_t head, size_t row, size_t n_rows) {
     size_t n = p->n_rows, kv_head = head / (c->n_heads / c->n_kv_heads);
     size_t q_width = (size_t)c->n_heads * c->head_dim_k, k_width = (size_t)c->n_kv_heads * c->head_dim_k;
     size_t out_width = (size_t)c->n_heads * c->head_dim_v, v_width = (size_t)c->n_kv_heads * c->head_dim_v;
-    float *scores = w->scratch, *out = p->attended + row * out_width + head * c->head_dim_v;
+    float *scores = w->scratch, *out = p->attended.x + row * out_width + head * c->head_dim_v;
     float rescale[TASK_ROWS], sums[TASK_ROWS];
 
     p->kernels->matmul[TENSOR_F32](&(Matmul){
         .traits = quant_traits(TENSOR_F32),
         .w = (const uint8_t *)(p->k + kv_head * c->head_dim_k),
         .w_stride = k_width * sizeof(float),
-        .x = p->q + row * q_width + head * c->head_dim_k,
-        .x_stride = q_width,
+        .x = (const uint8_t *)(p->q + row * q_width + head * c->head_dim_k),
+        .x_stride = q_width * sizeof(float),
         .y = scores,
         .y_stride = n,
         .n_out = n,
@@ -69,12 +69,13 @@ static void attend(Worker *w, uint32_t head, size_t row, size_t n_rows) {
 void attention_full(Worker *w, const LayerWeights *l) {
     Pass *p = w->pass;
     const Config *c = p->config;
+    static const Tensor none;
     const Linear jobs[] = {
         {&l->attn_q, &l->attn_q_bias, p->q, (size_t)c->n_heads * c->head_dim_k},
         {&l->attn_k, &l->attn_k_bias, p->k, (size_t)c->n_kv_heads * c->head_dim_k},
         {&l->attn_v, &l->attn_v_bias, p->v, (size_t)c->n_kv_heads * c->head_dim_v},
     };
-    linear(w, jobs, ELEMENTSOF(jobs), p->x);
+    linear(w, jobs, ELEMENTSOF(jobs), p->normed);
     if (p->rope[ROPE_GLOBAL].frequency)
         rotate_rows(w);
 
@@ -85,6 +86,5 @@ void attention_full(Worker *w, const LayerWeights *l) {
     }
     threads_barrier(p->threads);
 
-    const Linear output = {&l->attn_output, &l->attn_output_bias, p->x, c->n_embd, .accumulate = true};
-    linear(w, &output, 1, p->attended);
+    residual(w, &l->attn_output, &l->attn_output_bias, &none, p->attended);
 }

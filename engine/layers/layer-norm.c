@@ -21,8 +21,10 @@ void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias) {
     size_t n = p->config->n_embd, begin, end;
 
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
-        for (size_t r = begin; r < end; r++)
+        for (size_t r = begin; r < end; r++) {
             layer_norm_row(
                 p->x + r * n, (const float *)weight->data, (const float *)bias->data, n, p->config->norm_eps);
+            quantize_row(p, p->normed, r, n);
+        }
     threads_barrier(p->threads);
 }

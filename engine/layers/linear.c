@@ -10,6 +10,18 @@ size_t linear_grain(const Pass *p, size_t n_out) {
     return MAX(grain, (size_t)LINEAR_UNIT);
 }
 
+/* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
+bool model_wants_q8(const Model *m, const Kernels *k) {
+    _Static_assert(sizeof(LayerWeights) % sizeof(Tensor) == 0, "LayerWeights has more than tensors");
+    bool wants = k->act[m->weights.output.type] == ACT_Q8;
+    for (uint32_t i = 0; i < m->config.n_layers; i++) {
+        const Tensor *tensors = (const Tensor *)&m->weights.layers[i];
+        for (size_t j = 0; j < sizeof(LayerWeights) / sizeof(Tensor); j++)
+            wants = wants || (tensors[j].data && k->act[tensors[j].type] == ACT_Q8);
+    }
+    return wants;
+}
+
 #define QUANTIZE_RANGE 1024u /* elements, whole units of Q8_UNIT */
 
 /* No weights can want bytes of rows that are not whole blocks: theirs have as many elements. */

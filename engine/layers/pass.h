@@ -96,6 +96,8 @@ typedef struct Linear {
     bool accumulate; /* y += instead of y = */
 } Linear;
 
+/* Some product of the model takes its rows in bytes. */
+bool model_wants_q8(const Model *m, const Kernels *k);
 /* Brings the bytes of rows of k elements up to date: a phase of its own, or row by row as the floats are made. */
 void quantize(Worker *w, Rows in, size_t n_rows, size_t k);
 void quantize_row(const Pass *p, Rows in, size_t row, size_t k);
@@ -113,7 +115,7 @@ size_t linear_grain(const Pass *p, size_t n_out);
 /* normed = norm(x) * weight, bytes included */
 void norm(Worker *w, const Tensor *weight);
 
-/* x = (x - its mean) / its deviation * weight + bias */
+/* x = (x - its mean) / its deviation * weight + bias; x is `normed` too, bytes included */
 void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias);
 
 int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
