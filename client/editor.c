@@ -1,5 +1,6 @@
-/* libedit's native interface, not its imitation of readline: it returns when a signal arrives, so that Ctrl-C can throw
- * away a line without a jump out of a handler. */
+/* libedit's native interface, not its imitation of readline: it lets Ctrl-C throw away a line without a jump out of a
+ * signal handler. While a line is edited Ctrl-C is a key like others: as a signal it could come between libedit's last
+ * look and its read(), which would then wait for the next key. */
 #include <errno.h>
 #include <histedit.h>
 #include <signal.h>
@@ -22,6 +23,11 @@ static volatile sig_atomic_t pressed;
 
 static void on_interrupt(int signal) {
     pressed = 1;
+}
+
+static unsigned char throw_away(EditLine *line, int c) {
+    pressed = 1;
+    return CC_EOF;
 }
 
 static char *prompt(EditLine *line) {
@@ -51,6 +57,9 @@ static int set_up(Editor *ed, const char *path) {
     el_set(ed->line, EL_SIGNAL, 1); /* restores the terminal before the process stops or dies */
     el_set(ed->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(ed->line, NULL);
+    el_set(ed->line, EL_SETTY, "-d", "intr=", NULL); /* no interrupt key in the terminal's editing mode */
+    el_set(ed->line, EL_ADDFN, "infer-throw-away", "Throw the line away", throw_away);
+    el_set(ed->line, EL_BIND, "^C", "infer-throw-away", NULL);
     return 0;
 }
 

@@ -41,6 +41,11 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
+    def key(self, text):
+        """Types at the prompt, once keys are keys there: libedit writes the prompt before it takes the terminal over."""
+        wait_until(lambda: not termios.tcgetattr(self.master)[3] & termios.ICANON, "the line editor takes over")
+        self.type(text)
+
     def read_more(self):
         if not select.select([self.master], [], [], 0.05)[0]:
             return True
@@ -368,7 +373,7 @@ class OnTerminal(InferTest):
         t.turn("/undo", "nothing to take back")
         t.turn("/frob", "no command /frob")
         t.turn("/help", "/retry")
-        t.type("\004")
+        t.key("\004")
         self.assertEqual(t.finish(), 0)
 
         history = self.world.path("state/inferd/history")
@@ -378,11 +383,11 @@ class OnTerminal(InferTest):
 
         t = self.chat()
         since = len(t.output)
-        t.type("\020")  # the previous line
+        t.key("\020")  # the previous line
         t.await_text("/help", since)
-        t.type("\003")
+        t.key("\003")
         t.await_text("(Ctrl-D leaves)\n> ", since)
-        t.type("\004")
+        t.key("\004")
         self.assertEqual(t.finish(), 0)
 
     def test_ctrl_c_keeps_the_conversation(self):
@@ -396,7 +401,7 @@ class OnTerminal(InferTest):
         self.assertGreater(int(re.search(r"(\d+) of", context)[1]), len("remember me") + len("and now"))
         self.assertEqual(self.world.sessions(), 1)
 
-        t.type("half a line\003")
+        t.key("half a line\003")
         t.await_text("(Ctrl-D leaves)")
         t.turn("whole", "echo: whole\n")
         t.turn("/quit", "")
