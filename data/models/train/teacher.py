@@ -14,8 +14,8 @@ WEIGHTS = {"addition": 13, "subtraction": 16, "comparison": 9, "sorting": 12, "c
            "word problems": 12, "multiplication": 5, "letter case": 3, "minutes": 2, "vietnamese": 2,
            "several terms": 4, "refusals": 18}
 # The second part of the training: mostly what takes longest to learn.
-REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 34, "counting letters": 8,
-                  "reversing words": 12, "weekdays": 4, "word problems": 4, "multiplication": 16, "letter case": 9,
+REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 34, "counting letters": 12,
+                  "reversing words": 14, "weekdays": 4, "word problems": 4, "multiplication": 16, "letter case": 9,
                   "minutes": 4, "vietnamese": 1, "several terms": 3, "refusals": 10}
 FOLLOW_UP_SHARE, LATER_TURN_SHARE, SYSTEM_SHARE = 0.13, 0.12, 0.12
 
