@@ -48,12 +48,13 @@ static void test_translates_the_daemons_errors(void **state) {
         assert_int_equal(http_error_from(&he, &e, NULL), rows[i].code);
         assert_int_equal(he.status, rows[i].status);
         assert_int_equal(he.retry_after > 0, rows[i].retry);
-        json_t *error = json_object_get(http_error_to_json(&he), "error");
+        json_t *json = http_error_to_json(&he), *error = json_object_get(json, "error");
         assert_string_equal(json_string_value(json_object_get(error, "message")), "A sentence.");
         assert_string_equal(json_string_value(json_object_get(error, "type")), rows[i].type);
         if (rows[i].name)
             assert_string_equal(json_string_value(json_object_get(error, "code")), rows[i].name);
         assert_true(json_is_null(json_object_get(error, "param")));
+        json_decref(json);
     }
 }
 
