@@ -1,78 +1,22 @@
 /* The GGUF reader; see gguf.h for what it promises.
  *
  * One pass over a cursor that can only shrink. Every count is held against the bytes that are left before anything is
- * allocated for it, and tables grow with what has really been read, so a small file cannot ask for much memory. Names
- * are indexed by sorting, not hashing: duplicates and lookups stay cheap also when a file is built to make them
- * expensive. */
+ * allocated for it, and tables grow with what has really been read, so a small file cannot ask for much memory. */
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
-#include <math.h>
-#include <string.h>
 
-#include "gguf.h"
+#include "gguf-entries.h"
 
 #define MAX_NAME_BYTES        65535u     /* of a key; the specification's limit */
 #define MAX_TENSOR_NAME_BYTES 64u        /* the same */
-#define MAX_ENTRIES           (1u << 20) /* keys, and tensors; the largest models have some 50,000 */
 #define MAX_STRINGS           (1u << 24) /* in all arrays together; the largest vocabularies and merges have 10^6 */
 #define DEFAULT_ALIGNMENT     32u
-
-struct GgufKey {
-    GgufString name; /* first, as in GgufTensor: a Table sees only names */
-    GgufType type;
-    union {
-        const uint8_t *scalar; /* little endian, unaligned */
-        GgufString string;
-        GgufArray array; /* strings owned */
-    };
-};
-
-/* Keys, or tensors. */
-typedef struct Table {
-    uint8_t *entries; /* owned, [n], file order */
-    size_t entry_size;
-    uint32_t n, allocated;
-    uint32_t *by_name; /* owned, [n] */
-} Table;
-
-struct Gguf {
-    Table keys;    /* of GgufKey */
-    Table tensors; /* of GgufTensor */
-};
 
 typedef struct Reader {
     const uint8_t *p;
     size_t left;
     uint64_t strings_left; /* of MAX_STRINGS */
 } Reader;
-
-static const struct {
-    const char *name;
-    uint8_t size; /* 0: variable */
-} types[GGUF_TYPE_COUNT] = {
-    [GGUF_U8] = {"u8", 1},
-    [GGUF_I8] = {"i8", 1},
-    [GGUF_U16] = {"u16", 2},
-    [GGUF_I16] = {"i16", 2},
-    [GGUF_U32] = {"u32", 4},
-    [GGUF_I32] = {"i32", 4},
-    [GGUF_F32] = {"f32", 4},
-    [GGUF_BOOL] = {"bool", 1},
-    [GGUF_STRING] = {"string", 0},
-    [GGUF_ARRAY] = {"array", 0},
-    [GGUF_U64] = {"u64", 8},
-    [GGUF_I64] = {"i64", 8},
-    [GGUF_F64] = {"f64", 8},
-};
-
-const char *gguf_printable(GgufString s, char buffer[static GGUF_PRINTABLE_SIZE]) {
-    size_t n = MIN(s.size, (uint64_t)GGUF_PRINTABLE_SIZE - 4);
-    for (size_t i = 0; i < n; i++)
-        buffer[i] = s.data[i] >= ' ' && s.data[i] <= '~' ? s.data[i] : '?';
-    memcpy(buffer + n, n < s.size ? "..." : "", n < s.size ? 4 : 1);
-    return buffer;
-}
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
@@ -85,29 +29,17 @@ static const uint8_t *read_bytes(Reader *r, uint64_t n) {
     return p;
 }
 
-static uint32_t load_u32(const uint8_t *p) {
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return le32toh(v);
-}
-
-static uint64_t load_u64(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return le64toh(v);
-}
-
 static bool read_u32(Reader *r, uint32_t *ret) {
     const uint8_t *p = read_bytes(r, sizeof(*ret));
     if (p)
-        *ret = load_u32(p);
+        *ret = gguf_load_u32(p);
     return p;
 }
 
 static bool read_u64(Reader *r, uint64_t *ret) {
     const uint8_t *p = read_bytes(r, sizeof(*ret));
     if (p)
-        *ret = load_u64(p);
+        *ret = gguf_load_u64(p);
     return p;
 }
 
@@ -119,19 +51,6 @@ static bool read_string(Reader *r, GgufString *ret) {
     if (p)
         *ret = (GgufString){(const char *)p, size};
     return p;
-}
-
-/* Grows as entries really arrive. Returns the next entry, zeroed, which counts once n is raised. */
-static void *table_next(Table *t) {
-    if (t->n == t->allocated) {
-        uint32_t want = MAX(64u, t->allocated * 2); /* at most 2 * MAX_ENTRIES */
-        uint8_t *p = reallocarray(t->entries, want, t->entry_size);
-        if (!p)
-            return NULL;
-        t->entries = p;
-        t->allocated = want;
-    }
-    return memset(t->entries + t->n * t->entry_size, 0, t->entry_size);
 }
 
 static int out_of_memory(Error *e) {
@@ -158,7 +77,7 @@ static int read_array(Reader *r, const char *name, GgufArray *ret, Error *e) {
         return error_set(e, -EBADMSG, "key %s: unknown array element type %u", name, type);
 
     /* a string has at least the 8 bytes of its size */
-    uint64_t min_size = type == GGUF_STRING ? 8 : types[type].size;
+    uint64_t min_size = type == GGUF_STRING ? 8 : gguf_types[type].size;
     if (__builtin_mul_overflow(n, min_size, &bytes) || bytes > r->left)
         return error_set(
             e, -EBADMSG, "key %s: an array of %llu elements is longer than the file", name, (unsigned long long)n);
@@ -195,18 +114,18 @@ static int read_value(Reader *r, const char *name, GgufKey *k, Error *e) {
     k->type = type;
     if (type == GGUF_ARRAY)
         return read_array(r, name, &k->array, e);
-    if (type == GGUF_STRING ? !read_string(r, &k->string) : !(k->scalar = read_bytes(r, types[type].size)))
+    if (type == GGUF_STRING ? !read_string(r, &k->string) : !(k->scalar = read_bytes(r, gguf_types[type].size)))
         return error_set(e, -EBADMSG, "key %s: its value reaches beyond the end of the file", name);
     if (type == GGUF_BOOL && !bools_are_valid(k->scalar, 1))
         return error_set(e, -EBADMSG, "key %s: a boolean is neither 0 nor 1", name);
     return 0;
 }
 
-static int read_keys(Reader *r, Table *keys, uint64_t n, Error *e) {
+static int read_keys(Reader *r, GgufTable *keys, uint64_t n, Error *e) {
     char buffer[GGUF_PRINTABLE_SIZE];
 
     for (uint64_t i = 0; i < n; i++) {
-        GgufKey *k = table_next(keys);
+        GgufKey *k = gguf_table_next(keys);
         if (!k)
             return out_of_memory(e);
         if (!read_string(r, &k->name))
@@ -224,75 +143,6 @@ static int read_keys(Reader *r, Table *keys, uint64_t n, Error *e) {
         keys->n++;
     }
     return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------ index by name */
-
-/* Not alphabetical: sizes first, so that most comparisons need not touch the names. */
-static int compare_names(GgufString a, GgufString b) {
-    if (a.size != b.size)
-        return a.size < b.size ? -1 : 1;
-    return memcmp(a.data, b.data, a.size);
-}
-
-static void *table_at(const Table *t, uint32_t i) {
-    return t->entries + i * t->entry_size;
-}
-
-static int compare_by_name(const void *a, const void *b, void *table) {
-    const GgufString *x = table_at(table, *(const uint32_t *)a), *y = table_at(table, *(const uint32_t *)b);
-    return compare_names(*x, *y);
-}
-
-typedef int (*Compare)(const void *a, const void *b, void *table);
-
-/* The numbers of all entries in the order of `compare`. */
-static uint32_t *table_sort(Table *t, Compare compare) {
-    uint32_t *index = malloc(MAX(t->n, 1u) * sizeof(*index));
-    if (!index)
-        return NULL;
-    for (uint32_t i = 0; i < t->n; i++)
-        index[i] = i;
-    qsort_r(index, t->n, sizeof(*index), compare, t);
-    return index;
-}
-
-static int table_index(Table *t, const char *noun, Error *e) {
-    t->by_name = table_sort(t, compare_by_name);
-    if (!t->by_name)
-        return out_of_memory(e);
-    for (uint32_t i = 1; i < t->n; i++)
-        if (compare_by_name(&t->by_name[i - 1], &t->by_name[i], t) == 0) {
-            char buffer[GGUF_PRINTABLE_SIZE];
-            const GgufString *name = table_at(t, t->by_name[i]);
-            return error_set(e, -EBADMSG, "%s %s occurs twice", noun, gguf_printable(*name, buffer));
-        }
-    return 0;
-}
-
-static const void *table_find(const Table *t, const char *name) {
-    GgufString wanted = {name, strlen(name)};
-    uint32_t low = 0, high = t->n;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const void *entry = table_at(t, t->by_name[middle]);
-        int c = compare_names(wanted, *(const GgufString *)entry);
-        if (c == 0)
-            return entry;
-        if (c < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
-}
-
-static const GgufKey *find_key(const Gguf *g, const char *key) {
-    return table_find(&g->keys, key);
-}
-
-const GgufTensor *gguf_find_tensor(const Gguf *g, const char *name) {
-    return table_find(&g->tensors, name);
 }
 
 /* ------------------------------------------------------------------------------------------------ tensors */
@@ -331,11 +181,11 @@ static int read_shape(Reader *r, const char *name, GgufTensor *t, Error *e) {
 }
 
 /* Where the data begins is known only after the last tensor, so the offsets go into a list of their own. */
-static int read_tensors(Reader *r, Table *tensors, uint64_t n, uint64_t *offsets, Error *e) {
+static int read_tensors(Reader *r, GgufTable *tensors, uint64_t n, uint64_t *offsets, Error *e) {
     char buffer[GGUF_PRINTABLE_SIZE];
 
     for (uint64_t i = 0; i < n; i++) {
-        GgufTensor *t = table_next(tensors);
+        GgufTensor *t = gguf_table_next(tensors);
         if (!t)
             return out_of_memory(e);
         if (!read_string(r, &t->name))
@@ -358,16 +208,16 @@ static int read_tensors(Reader *r, Table *tensors, uint64_t n, uint64_t *offsets
 }
 
 static int compare_by_data(const void *a, const void *b, void *table) {
-    const GgufTensor *x = table_at(table, *(const uint32_t *)a), *y = table_at(table, *(const uint32_t *)b);
+    const GgufTensor *x = gguf_table_at(table, *(const uint32_t *)a), *y = gguf_table_at(table, *(const uint32_t *)b);
     return x->data < y->data ? -1 : x->data > y->data;
 }
 
-static int check_overlaps(Table *tensors, Error *e) {
-    _cleanup_(freep) uint32_t *by_data = table_sort(tensors, compare_by_data);
+static int check_overlaps(GgufTable *tensors, Error *e) {
+    _cleanup_(freep) uint32_t *by_data = gguf_table_sort(tensors, compare_by_data);
     if (!by_data)
         return out_of_memory(e);
     for (uint32_t i = 1; i < tensors->n; i++) {
-        const GgufTensor *a = table_at(tensors, by_data[i - 1]), *b = table_at(tensors, by_data[i]);
+        const GgufTensor *a = gguf_table_at(tensors, by_data[i - 1]), *b = gguf_table_at(tensors, by_data[i]);
         if (a->data + a->size > b->data) {
             char x[GGUF_PRINTABLE_SIZE], y[GGUF_PRINTABLE_SIZE];
             return error_set(
@@ -378,12 +228,12 @@ static int check_overlaps(Table *tensors, Error *e) {
 }
 
 /* Gives each tensor its bytes. data: [data_size], what follows the header and its padding; NULL: the file has none. */
-static int place_tensors(
-    Table *tensors, const uint64_t *offsets, uint32_t alignment, const uint8_t *data, uint64_t data_size, Error *e) {
+static int place_tensors(GgufTable *tensors, const uint64_t *offsets, uint32_t alignment, const uint8_t *data,
+    uint64_t data_size, Error *e) {
     char buffer[GGUF_PRINTABLE_SIZE];
 
     for (uint32_t i = 0; i < tensors->n; i++) {
-        GgufTensor *t = table_at(tensors, i);
+        GgufTensor *t = gguf_table_at(tensors, i);
         const char *name = gguf_printable(t->name, buffer);
         uint64_t end;
         if (offsets[i] % alignment != 0)
@@ -423,12 +273,12 @@ static int read_header(Reader *r, uint64_t *ret_n_tensors, uint64_t *ret_n_keys,
         return error_set(e, -EBADMSG, "the file ends inside the GGUF header");
     /* the shortest key: size, one letter, type, one byte; the shortest tensor: size, one letter, dimensions, type,
      * offset */
-    if (n_keys > r->left / 14 || n_keys > MAX_ENTRIES)
+    if (n_keys > r->left / 14 || n_keys > GGUF_MAX_ENTRIES)
         return error_set(e, -EBADMSG, "the header promises %llu keys, more than %s", (unsigned long long)n_keys,
-            n_keys > MAX_ENTRIES ? "any model has" : "fit into the file");
-    if (n_tensors > r->left / 33 || n_tensors > MAX_ENTRIES)
+            n_keys > GGUF_MAX_ENTRIES ? "any model has" : "fit into the file");
+    if (n_tensors > r->left / 33 || n_tensors > GGUF_MAX_ENTRIES)
         return error_set(e, -EBADMSG, "the header promises %llu tensors, more than %s", (unsigned long long)n_tensors,
-            n_tensors > MAX_ENTRIES ? "any model has" : "fit into the file");
+            n_tensors > GGUF_MAX_ENTRIES ? "any model has" : "fit into the file");
     *ret_n_tensors = n_tensors;
     *ret_n_keys = n_keys;
     return 0;
@@ -436,12 +286,12 @@ static int read_header(Reader *r, uint64_t *ret_n_tensors, uint64_t *ret_n_keys,
 
 static int read_alignment(const Gguf *g, uint32_t *ret, Error *e) {
     *ret = DEFAULT_ALIGNMENT;
-    const GgufKey *k = find_key(g, "general.alignment");
+    const GgufKey *k = gguf_find_key(g, "general.alignment");
     if (!k)
         return 0;
     if (k->type != GGUF_U32)
-        return error_set(e, -EBADMSG, "key general.alignment: has type %s, must be u32", types[k->type].name);
-    *ret = load_u32(k->scalar);
+        return error_set(e, -EBADMSG, "key general.alignment: has type %s, must be u32", gguf_types[k->type].name);
+    *ret = gguf_load_u32(k->scalar);
     /* the specification asks for a multiple of 8, and the widest element has 8 bytes */
     if (*ret < 8 || (*ret & (*ret - 1)) != 0)
         return error_set(e, -EBADMSG, "key general.alignment: %u is not a power of two of at least 8", *ret);
@@ -460,12 +310,12 @@ int gguf_parse(const void *bytes, size_t size, bool data_required, Gguf **ret, E
     _cleanup_(freep) uint64_t *offsets = calloc(MAX(n_tensors, 1u), sizeof(uint64_t));
     if (!g || !offsets)
         return out_of_memory(e);
-    g->keys.entry_size = sizeof(GgufKey);
-    g->tensors.entry_size = sizeof(GgufTensor);
-    if ((r = read_keys(&reader, &g->keys, n_keys, e)) < 0 || (r = table_index(&g->keys, "key", e)) < 0 ||
+    gguf_table_init(&g->keys, sizeof(GgufKey));
+    gguf_table_init(&g->tensors, sizeof(GgufTensor));
+    if ((r = read_keys(&reader, &g->keys, n_keys, e)) < 0 || (r = gguf_table_index(&g->keys, "key", e)) < 0 ||
         (r = read_alignment(g, &alignment, e)) < 0 ||
         (r = read_tensors(&reader, &g->tensors, n_tensors, offsets, e)) < 0 ||
-        (r = table_index(&g->tensors, "tensor", e)) < 0)
+        (r = gguf_table_index(&g->tensors, "tensor", e)) < 0)
         return r;
 
     /* the header is inside the buffer, so only the padding can lead beyond it */
@@ -484,14 +334,12 @@ Gguf *gguf_free(Gguf *g) {
     if (!g)
         return NULL;
     for (uint32_t i = 0; i < g->keys.n; i++) {
-        GgufKey *k = table_at(&g->keys, i);
+        GgufKey *k = gguf_table_at(&g->keys, i);
         if (k->type == GGUF_ARRAY)
             free((void *)k->array.strings);
     }
-    free(g->keys.entries);
-    free(g->keys.by_name);
-    free(g->tensors.entries);
-    free(g->tensors.by_name);
+    gguf_table_done(&g->keys);
+    gguf_table_done(&g->tensors);
     free(g);
     return NULL;
 }
@@ -502,154 +350,9 @@ uint64_t gguf_n_tensors(const Gguf *g) {
 
 const GgufTensor *gguf_tensor_at(const Gguf *g, uint64_t i) {
     assert(i < g->tensors.n);
-    return table_at(&g->tensors, (uint32_t)i);
+    return gguf_table_at(&g->tensors, (uint32_t)i);
 }
 
-/* ------------------------------------------------------------------------------------------------ getters */
-
-/* Any integer as sign and 64 bits: false for other types. */
-static bool load_integer(GgufType type, const uint8_t *p, bool *ret_negative, uint64_t *ret) {
-    int64_t s;
-    *ret_negative = false;
-    switch (type) {
-    case GGUF_U8: *ret = *p; return true;
-    case GGUF_U16: *ret = p[0] | (uint64_t)p[1] << 8; return true;
-    case GGUF_U32: *ret = load_u32(p); return true;
-    case GGUF_U64: *ret = load_u64(p); return true;
-    case GGUF_I8: s = (int8_t)*p; break;
-    case GGUF_I16: s = (int16_t)(p[0] | p[1] << 8); break;
-    case GGUF_I32: s = (int32_t)load_u32(p); break;
-    case GGUF_I64: s = (int64_t)load_u64(p); break;
-    default: return false;
-    }
-    *ret_negative = s < 0;
-    *ret = (uint64_t)s;
-    return true;
-}
-
-static double load_float(GgufType type, const uint8_t *p) {
-    union {
-        uint32_t u;
-        float f;
-    } f32 = {.u = type == GGUF_F32 ? load_u32(p) : 0};
-    union {
-        uint64_t u;
-        double f;
-    } f64 = {.u = type == GGUF_F64 ? load_u64(p) : 0};
-    return type == GGUF_F32 ? f32.f : f64.f;
-}
-
-static int wrong_type(const char *key, GgufType type, const char *wanted, Error *e) {
-    return error_set(e, -EBADMSG, "key %s: has type %s, must be %s", key, types[type].name, wanted);
-}
-
-static int load_bounded(const char *key, GgufType type, const uint8_t *p, uint64_t max, uint64_t *ret, Error *e) {
-    bool negative;
-    uint64_t v;
-    if (!load_integer(type, p, &negative, &v))
-        return wrong_type(key, type, "an integer", e);
-    if (negative)
-        return error_set(e, -EBADMSG, "key %s: %lld is negative", key, (long long)v);
-    if (v > max)
-        return error_set(e, -EBADMSG, "key %s: %llu is out of range", key, (unsigned long long)v);
-    *ret = v;
-    return 1;
-}
-
-int gguf_get_u64(const Gguf *g, const char *key, uint64_t *ret, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    return k ? load_bounded(key, k->type, k->scalar, UINT64_MAX, ret, e) : 0;
-}
-
-int gguf_get_u32(const Gguf *g, const char *key, uint32_t *ret, Error *e) {
-    uint64_t v;
-    const GgufKey *k = find_key(g, key);
-    int r = k ? load_bounded(key, k->type, k->scalar, UINT32_MAX, &v, e) : 0;
-    if (r > 0)
-        *ret = (uint32_t)v;
-    return r;
-}
-
-int gguf_get_f32(const Gguf *g, const char *key, float *ret, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    if (!k)
-        return 0;
-
-    double v;
-    bool negative;
-    uint64_t u;
-    if (k->type == GGUF_F32 || k->type == GGUF_F64)
-        v = load_float(k->type, k->scalar);
-    else if (load_integer(k->type, k->scalar, &negative, &u))
-        v = negative ? (double)(int64_t)u : (double)u;
-    else
-        return wrong_type(key, k->type, "a number", e);
-    if (!isfinite((float)v))
-        return error_set(e, -EBADMSG, "key %s: %g is not a finite number", key, v);
-    *ret = (float)v;
-    return 1;
-}
-
-int gguf_get_bool(const Gguf *g, const char *key, bool *ret, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    if (!k)
-        return 0;
-    if (k->type != GGUF_BOOL)
-        return wrong_type(key, k->type, "bool", e);
-    *ret = *k->scalar;
-    return 1;
-}
-
-int gguf_get_string(const Gguf *g, const char *key, GgufString *ret, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    if (!k)
-        return 0;
-    if (k->type != GGUF_STRING)
-        return wrong_type(key, k->type, "string", e);
-    *ret = k->string;
-    return 1;
-}
-
-int gguf_get_array(const Gguf *g, const char *key, GgufType type, GgufArray *ret, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    if (!k)
-        return 0;
-    if (k->type != GGUF_ARRAY)
-        return wrong_type(key, k->type, "an array", e);
-    if (k->array.type != type)
-        return error_set(
-            e, -EBADMSG, "key %s: is an array of %s, must be of %s", key, types[k->array.type].name, types[type].name);
-    *ret = k->array;
-    return 1;
-}
-
-int gguf_get_u32s(const Gguf *g, const char *key, uint32_t *out, size_t n, Error *e) {
-    const GgufKey *k = find_key(g, key);
-    if (!k)
-        return 0;
-
-    bool is_array = k->type == GGUF_ARRAY;
-    GgufType type = is_array ? k->array.type : k->type;
-    if (is_array && k->array.n != n)
-        return error_set(
-            e, -EBADMSG, "key %s: has %llu elements, must have %zu", key, (unsigned long long)k->array.n, n);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t v;
-        const uint8_t *p = is_array ? k->array.data + i * types[type].size : k->scalar;
-        int r = load_bounded(key, type, p, UINT32_MAX, &v, e);
-        if (r < 0)
-            return r;
-        out[i] = (uint32_t)v;
-    }
-    return 1;
-}
-
-float gguf_array_f32(const GgufArray *a, uint64_t i) {
-    assert(a->type == GGUF_F32 && i < a->n);
-    return (float)load_float(GGUF_F32, a->data + i * 4);
-}
-
-int32_t gguf_array_i32(const GgufArray *a, uint64_t i) {
-    assert((a->type == GGUF_I32 || a->type == GGUF_U32) && i < a->n);
-    return (int32_t)load_u32(a->data + i * 4);
+const GgufTensor *gguf_find_tensor(const Gguf *g, const char *name) {
+    return gguf_table_find(&g->tensors, name, strlen(name));
 }
