@@ -55,6 +55,7 @@ uint32_t *gguf_table_sort(GgufTable *t, GgufCompare compare) {
 }
 
 int gguf_table_index(GgufTable *t, const char *noun, Error *e) {
+    free(t->by_name);
     t->by_name = gguf_table_sort(t, compare_by_name);
     if (!t->by_name)
         return error_set(e, -ENOMEM, "out of memory while reading the model's metadata");

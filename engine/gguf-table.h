@@ -27,6 +27,7 @@ void *gguf_table_at(const GgufTable *t, uint32_t i);
 typedef int (*GgufCompare)(const void *a, const void *b, void *table);
 uint32_t *gguf_table_sort(GgufTable *t, GgufCompare compare);
 
-/* Once all entries are there: -EBADMSG names one that is there twice, as `noun` ("key", "tensor"). */
+/* Once all entries are there, and again when some have been added: -EBADMSG names one that is there twice, as `noun`
+ * ("key", "tensor"). */
 int gguf_table_index(GgufTable *t, const char *noun, Error *e);
 const void *gguf_table_find(const GgufTable *t, const char *name, size_t size); /* NULL: absent */

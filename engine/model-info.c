@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mapping.h"
+#include "model-file.h"
 #include "model.h"
+#include "split-name.h"
 #include "tokenizer/utf8.h"
 
 /* general.file_type, as the converters number it. */
@@ -73,11 +74,14 @@ static int read_string(const Gguf *g, const char *key, char **ret, Error *e) {
     return *ret ? 1 : error_set(e, -ENOMEM, "out of memory");
 }
 
-/* The file's name without its folder and .gguf. */
+/* The file's name without its folder, .gguf and number of a part. */
 static char *name_of_file(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     size_t n = strlen(name);
-    if (n > 5 && strcmp(name + n - 5, ".gguf") == 0)
+    SplitName split;
+    if (split_name_parse(name, &split))
+        n = split.stem;
+    else if (n > 5 && strcmp(name + n - 5, ".gguf") == 0)
         n -= 5;
     return valid_copy(name, n);
 }
@@ -177,19 +181,19 @@ int model_info_new(const Gguf *g, const char *path, uint64_t file_bytes, ModelIn
 }
 
 int model_info_read(const char *path, ModelInfo **ret, Error *e) {
-    _cleanup_(mapping_freep) Mapping *mapping = NULL;
+    _cleanup_(model_file_freep) ModelFile *file = NULL;
     _cleanup_(gguf_freep) Gguf *g = NULL;
     _cleanup_(model_info_freep) ModelInfo *info = NULL;
-    int r = mapping_open(path, &mapping, e);
+    int r = model_file_open(path, &file, e);
     if (r < 0)
         return r;
 
-    size_t size;
-    const uint8_t *bytes = mapping_bytes(mapping, &size);
-    if ((r = gguf_parse(bytes, size, true, &g, e)) < 0 || (r = model_info_new(g, path, size, &info, e)) < 0)
-        return r;
-    if (mapping_failed(mapping))
+    g = model_file_take_gguf(file);
+    r = model_info_new(g, path, model_file_bytes(file), &info, e);
+    if (model_file_failed(file))
         return error_set(e, -EIO, "%s could not be read: it was cut short, or its disk fails", path);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(info);
     return 0;
 }

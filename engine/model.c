@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "mapping.h"
+#include "model-file.h"
 #include "model.h"
 #include "tool-calls.h"
 
@@ -80,23 +80,20 @@ int model_new(Gguf *g, const char *path, uint64_t file_bytes, Model **ret, Error
 }
 
 int model_load(const char *path, Model **ret, Error *e) {
-    _cleanup_(mapping_freep) Mapping *mapping = NULL;
-    _cleanup_(gguf_freep) Gguf *g = NULL;
+    _cleanup_(model_file_freep) ModelFile *file = NULL;
     _cleanup_(model_unrefp) Model *m = NULL;
-    int r = mapping_open(path, &mapping, e);
+    int r = model_file_open(path, &file, e);
     if (r < 0)
         return r;
-
-    size_t size;
-    const uint8_t *bytes = mapping_bytes(mapping, &size);
-    if ((r = gguf_parse(bytes, size, true, &g, e)) >= 0)
-        r = model_new(TAKE_PTR(g), path, size, &m, e);
+    r = model_new(model_file_take_gguf(file), path, model_file_bytes(file), &m, e);
     /* whatever was refused, this is why */
-    if (mapping_failed(mapping))
-        return error_set(e, -EIO, "%s could not be read: it was cut short, or its disk fails", path);
-    if (r < 0)
+    if (model_file_failed(file))
+        r = error_set(e, -EIO, "%s could not be read: it was cut short, or its disk fails", path);
+    if (r < 0) {
+        m = model_unref(m); /* before what it borrows from */
         return r;
-    m->mapping = TAKE_PTR(mapping);
+    }
+    m->file = TAKE_PTR(file);
     *ret = TAKE_PTR(m);
     return 0;
 }
@@ -114,7 +111,7 @@ Model *model_unref(Model *m) {
     free(m->weights.layers);
     model_info_free(m->info);
     gguf_free(m->gguf);
-    mapping_free(m->mapping);
+    model_file_free(m->file);
     free(m);
     return NULL;
 }
@@ -124,5 +121,5 @@ const ModelInfo *model_info(const Model *m) {
 }
 
 bool model_failed(const Model *m) {
-    return m->mapping && mapping_failed(m->mapping);
+    return m->file && model_file_failed(m->file);
 }

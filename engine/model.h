@@ -13,7 +13,7 @@
 /* A bound matrix or vector: ne[1] rows of ne[0] elements. data == NULL: this model has none. A row range of a fused
  * tensor is a Tensor of its own (a view). */
 typedef struct Tensor {
-    const uint8_t *data; /* borrowed from the mapping */
+    const uint8_t *data; /* borrowed from a mapping */
     TensorType type;
     uint32_t n_dims;
     uint64_t ne[4];
@@ -151,10 +151,10 @@ static inline bool layer_is_local(const Config *c, uint32_t layer) {
 }
 
 struct Model {
-    unsigned n_ref;          /* atomic */
-    struct Mapping *mapping; /* owned */
-    Gguf *gguf;              /* owned, borrows from mapping */
-    ModelInfo *info;         /* owned */
+    unsigned n_ref;         /* atomic */
+    struct ModelFile *file; /* owned; NULL: model_new() */
+    Gguf *gguf;             /* owned, borrows from file */
+    ModelInfo *info;        /* owned */
     Config config;
     Weights weights;
     Tokenizer *tokenizer;    /* owned */
@@ -162,7 +162,7 @@ struct Model {
     EngineSyntax syntax;     /* of answers, by the template */
 };
 
-/* The model in a parsed file, without the mapping that a model_load() adds (a test may have the file in memory).
+/* The model in a parsed file, without the mappings that model_load() adds (a test may have the file in memory).
  * Takes *g, also when it fails. */
 int model_new(Gguf *g, const char *path, uint64_t file_bytes, Model **ret, Error *e);
 

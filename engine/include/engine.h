@@ -30,7 +30,7 @@ typedef struct ModelInfo {
     char *license;
     char *author;
     char *description;
-    uint64_t file_bytes;
+    uint64_t file_bytes; /* of all parts */
     uint64_t n_parameters;
     uint32_t context_size; /* positions the model was trained for */
     uint32_t embedding_size;
@@ -40,13 +40,13 @@ typedef struct ModelInfo {
     bool encoder; /* of a loaded model: it computes embeddings and generates no text; the others the reverse */
 } ModelInfo;
 
-/* Reads and checks metadata and tensor table only, no weights. */
+/* Reads and checks metadata and tensor table only, no weights. A split model is read whole, by its first part. */
 int model_info_read(const char *path, ModelInfo **ret, Error *e);
 ModelInfo *model_info_free(ModelInfo *info);
 DEFINE_CLEANUP(ModelInfo *, model_info_free)
 
 /* Maps the file, checks every tensor against the architecture and builds the tokenizer. May take 100 ms for a large
- * vocabulary, reads no weight bytes. */
+ * vocabulary, reads no weight bytes. Of a split model the path is its first part's; the others lie beside it. */
 int model_load(const char *path, Model **ret, Error *e);
 Model *model_ref(Model *m);
 Model *model_unref(Model *m); /* returns NULL */
