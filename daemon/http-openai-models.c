@@ -51,7 +51,7 @@ void http_openai_model(HttpExchange *x) {
     if (list(x, &models, &n) < 0)
         return;
     for (size_t i = 0; i < n && !found; i++)
-        if (strcmp(models[i].name, name) == 0)
+        if (installed_models_means(name, models[i].name))
             found = model_to_json(&models[i]);
     installed_models_free(models, n);
     if (found) {

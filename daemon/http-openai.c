@@ -246,12 +246,6 @@ int http_openai_request_parse(Daemon *d, const json_t *body, bool chat, HttpOpen
 
 /* ------------------------------------------------------------------------------------------------ the model */
 
-/* People write file names; the list says names without .gguf. */
-static bool names_model(const char *asked, const char *name) {
-    size_t n = strlen(name);
-    return strncmp(asked, name, n) == 0 && (asked[n] == '\0' || strcmp(asked + n, ".gguf") == 0);
-}
-
 static bool is_installed(ModelHost *host, const char *name) {
     InstalledModel *models = NULL;
     size_t n = 0;
@@ -259,14 +253,14 @@ static bool is_installed(ModelHost *host, const char *name) {
     if (model_host_list(host, &models, &n, NULL) < 0)
         return false;
     for (size_t i = 0; i < n; i++)
-        found |= names_model(name, models[i].name);
+        found |= installed_models_means(name, models[i].name);
     installed_models_free(models, n);
     return found;
 }
 
 int http_openai_check_model(ModelHost *host, const char *name, HttpError *he) {
     const char *loaded = model_host_model_name(host);
-    if (loaded && names_model(name, loaded))
+    if (loaded && installed_models_means(name, loaded))
         return 0;
     if (!is_installed(host, name))
         return http_error_set(he, 404, "model_not_found", "model", "The model '%.100s' is not installed%s%.100s%s",

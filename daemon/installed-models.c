@@ -8,6 +8,7 @@
 
 #include "installed-models.h"
 #include "parse.h"
+#include "split-name.h"
 
 #define SUFFIX    ".gguf"
 #define FILES_MAX 1024 /* more are not listed */
@@ -16,7 +17,6 @@ typedef struct File {
     char *name; /* owned */
     char *path; /* owned */
     bool embedded;
-    struct stat st;
 } File;
 
 typedef struct FileList {
@@ -27,10 +27,7 @@ typedef struct FileList {
 typedef struct CacheEntry CacheEntry;
 struct CacheEntry {
     CacheEntry *next;
-    dev_t dev;
-    ino_t ino;
-    struct timespec mtime;
-    off_t size;
+    uint64_t identity;
     ModelInfo *info; /* owned; NULL: error */
     Error error;
     bool seen;
@@ -80,20 +77,73 @@ static bool listed(const FileList *l, const char *name) {
     return false;
 }
 
-/* The name of a file in a model folder; NULL where it is none that could be listed. */
-static char *name_in_folder(const char *file) {
+/* ---------------------------------------------------------------------------------------------- names */
+
+static bool is_model_name(const char *file) {
     size_t n = strlen(file);
-    if (file[0] == '.' || n <= strlen(SUFFIX) || strcmp(file + n - strlen(SUFFIX), SUFFIX) != 0)
-        return NULL;
-    return strndup(file, n - strlen(SUFFIX));
+    return file[0] != '.' && n > strlen(SUFFIX) && strcmp(file + n - strlen(SUFFIX), SUFFIX) == 0;
 }
 
-/* Whatever the administrator names by its path counts, also without the suffix. */
+/* How much of a file's name is the model's. Whatever the administrator names by its path counts, also without the
+ * suffix. */
+static size_t name_size(const char *file) {
+    SplitName split;
+    if (split_name_parse(file, &split))
+        return split.stem;
+    return strlen(file) - (is_model_name(file) ? strlen(SUFFIX) : 0);
+}
+
 static char *name_of_path(const char *path) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    char *name = name_in_folder(base);
-    return name ? name : strdup(base);
+    return strndup(base, name_size(base));
 }
+
+static bool means_first_part(const char *asked, const char *name) {
+    char file[256 + sizeof(SUFFIX)];
+    SplitName split;
+    bool has_suffix = strlen(asked) > strlen(SUFFIX) && is_model_name(asked);
+    return snprintf(file, sizeof(file), "%s%s", asked, has_suffix ? "" : SUFFIX) < (int)sizeof(file) &&
+           split_name_parse(file, &split) && split.no == 1 && split.stem == strlen(name) &&
+           strncmp(file, name, split.stem) == 0;
+}
+
+bool installed_models_means(const char *asked, const char *name) {
+    size_t n = strlen(name);
+    return (strncmp(asked, name, n) == 0 && (asked[n] == '\0' || strcmp(asked + n, SUFFIX) == 0)) ||
+           means_first_part(asked, name);
+}
+
+/* ---------------------------------------------------------------------------------------------- identity */
+
+/* FNV-1a: nobody gains by a collision here but who may write into the model folder anyway. */
+static uint64_t mix(uint64_t hash, uint64_t value) {
+    for (int i = 0; i < 8; i++, value >>= 8)
+        hash = (hash ^ (value & 0xFF)) * 0x100000001B3u;
+    return hash;
+}
+
+static uint64_t mix_file(uint64_t hash, const char *path) {
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return mix(hash, 0);
+    hash = mix(mix(hash, st.st_dev), st.st_ino);
+    hash = mix(mix(hash, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
+    return mix(hash, (uint64_t)st.st_size);
+}
+
+uint64_t installed_models_identity(const char *path) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    SplitName split;
+    if (!split_name_parse(path, &split))
+        return mix_file(hash, path);
+    for (uint32_t i = 1; i <= split.count; i++) {
+        _cleanup_(freep) char *part = split_name_path(path, &split, i);
+        hash = part ? mix_file(hash, part) : mix(hash, i);
+    }
+    return hash;
+}
+
+/* ---------------------------------------------------------------------------------------------- folders */
 
 /* Takes name and path over. What is no regular file, or hidden by an earlier one, is left out. */
 static int add_file(FileList *l, char *name, char *path, bool embedded) {
@@ -111,24 +161,42 @@ static int add_file(FileList *l, char *name, char *path, bool embedded) {
     if (!files)
         return -ENOMEM;
     l->files = files;
-    l->files[l->n++] = (File){.name = TAKE_PTR(own_name), .path = TAKE_PTR(own_path), .embedded = embedded, .st = st};
+    l->files[l->n++] = (File){.name = TAKE_PTR(own_name), .path = TAKE_PTR(own_path), .embedded = embedded};
     if (!embedded)
         l->n_installed++;
     return 0;
 }
 
-static int add_dir(FileList *l, const char *dir) {
-    DIR *d = opendir(dir);
-    if (!d)
-        return 0; /* a folder that is not there holds no models */
+static int is_model(const struct dirent *de) {
+    return is_model_name(de->d_name);
+}
 
-    int r = 0;
-    for (struct dirent *de; r >= 0 && (de = readdir(d));) {
-        char *name = name_in_folder(de->d_name), *path = NULL;
-        if (name)
-            r = add_file(l, name, asprintf(&path, "%s/%s", dir, de->d_name) < 0 ? NULL : path, false);
-    }
-    closedir(d);
+static int by_file_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int add_entry(FileList *l, const char *dir, const char *file) {
+    char *path;
+    return add_file(l, name_of_path(file), asprintf(&path, "%s/%s", dir, file) < 0 ? NULL : path, false);
+}
+
+/* Whole files first: they hide parts of the same name. Of a split model the first part comes first, as the entries are
+ * sorted, and so hides the others; where it is missing another one is listed, with that as the reason. */
+static int add_dir(FileList *l, const char *dir) {
+    struct dirent **entries;
+    int r = 0, n = scandir(dir, &entries, is_model, by_file_name);
+    if (n < 0)
+        return errno == ENOMEM ? -ENOMEM : 0; /* a folder that is not there holds no models */
+
+    for (int parts = 0; parts < 2; parts++)
+        for (int i = 0; i < n && r >= 0; i++) {
+            SplitName split;
+            if (split_name_parse(entries[i]->d_name, &split) == (parts == 1))
+                r = add_entry(l, dir, entries[i]->d_name);
+        }
+    for (int i = 0; i < n; i++)
+        free(entries[i]);
+    free(entries);
     return r;
 }
 
@@ -159,18 +227,15 @@ static int file_list_read(const Config *config, FileList *ret, Error *e) {
 }
 
 static CacheEntry *look_at(InstalledModels *c, const File *f) {
+    uint64_t identity = installed_models_identity(f->path);
     for (CacheEntry *entry = c->entries; entry; entry = entry->next)
-        if (entry->dev == f->st.st_dev && entry->ino == f->st.st_ino && entry->size == f->st.st_size &&
-            entry->mtime.tv_sec == f->st.st_mtim.tv_sec && entry->mtime.tv_nsec == f->st.st_mtim.tv_nsec)
+        if (entry->identity == identity)
             return entry;
 
     CacheEntry *entry = calloc(1, sizeof(CacheEntry));
     if (!entry)
         return NULL;
-    entry->dev = f->st.st_dev;
-    entry->ino = f->st.st_ino;
-    entry->size = f->st.st_size;
-    entry->mtime = f->st.st_mtim;
+    entry->identity = identity;
     if (model_info_read(f->path, &entry->info, &entry->error) < 0)
         entry->info = NULL;
     entry->next = c->entries;
@@ -245,31 +310,29 @@ static int check_name(const char *name, Error *e) {
     return 0;
 }
 
-/* A name may carry the suffix: shells complete file names. */
-static bool matches(const char *file_name, const char *name) {
-    size_t n = strlen(file_name);
-    return strncmp(name, file_name, n) == 0 && (name[n] == '\0' || strcmp(name + n, SUFFIX) == 0);
+static int not_installed(const Config *config, const char *asked, Error *e) {
+    return error_set(e, -ENOENT, "No model \"%.100s\" is installed. Put %.100s.gguf into %s.", asked, asked,
+        config->model_dirs && config->model_dirs[0] ? config->model_dirs[0] : "a model folder");
 }
 
-int installed_models_find(const Config *config, const char *name, char **ret_path, Error *e) {
+int installed_models_find(const Config *config, const char *asked, char **ret_name, char **ret_path, Error *e) {
     FileList l;
 
-    int r = check_name(name, e);
+    int r = check_name(asked, e);
     if (r < 0)
         return r;
     r = file_list_read(config, &l, e);
     if (r < 0)
         return r;
-    char *path = NULL;
-    for (size_t i = 0; i < l.n && !path; i++)
-        if (matches(l.files[i].name, name))
-            path = TAKE_PTR(l.files[i].path);
+    r = not_installed(config, asked, e);
+    for (size_t i = 0; i < l.n && r < 0; i++)
+        if (installed_models_means(asked, l.files[i].name)) {
+            *ret_name = TAKE_PTR(l.files[i].name);
+            *ret_path = TAKE_PTR(l.files[i].path);
+            r = 0;
+        }
     file_list_done(&l);
-    if (!path)
-        return error_set(e, -ENOENT, "No model \"%.100s\" is installed. Put %.100s.gguf into %s.", name, name,
-            config->model_dirs && config->model_dirs[0] ? config->model_dirs[0] : "a model folder");
-    *ret_path = path;
-    return 0;
+    return r;
 }
 
 static int named_by_path(const char *path, char **ret_name, char **ret_path, Error *e) {
@@ -316,9 +379,5 @@ int installed_models_default(const Config *config, char **ret_name, char **ret_p
     if (config->model[0] == '/')
         return named_by_path(config->model, ret_name, ret_path, e);
 
-    _cleanup_(freep) char *path = NULL;
-    int r = installed_models_find(config, config->model, &path, e);
-    if (r < 0)
-        return r;
-    return named_by_path(path, ret_name, ret_path, e);
+    return installed_models_find(config, config->model, ret_name, ret_path, e);
 }

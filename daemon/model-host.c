@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "log.h"
 #include "model-host.h"
@@ -67,7 +66,7 @@ struct ModelHost {
     Model *model;       /* owned */
     Bridge *bridge;     /* owned */
     Error error;        /* why FAILED or NO_MODEL */
-    struct stat failed; /* the file it failed with */
+    uint64_t failed;    /* identity of the file it failed with */
     Loading *loading;   /* owned by its work */
     Draining *draining; /* owned */
     ModelWait *waits;   /* owned */
@@ -254,8 +253,7 @@ static void load_failed(ModelHost *h, Loading *l) {
         return;
     }
     h->error = l->error;
-    if (stat(l->path, &h->failed) < 0)
-        h->failed = (struct stat){};
+    h->failed = installed_models_identity(l->path);
     free(h->name);
     free(h->path);
     h->name = TAKE_PTR(l->name);
@@ -351,10 +349,7 @@ static int begin_load(ModelHost *h, char *name, char *path, ModelReady done, voi
 }
 
 static bool failed_file_unchanged(const ModelHost *h, const char *path) {
-    struct stat st;
-    return h->path && strcmp(h->path, path) == 0 && stat(path, &st) >= 0 && st.st_ino == h->failed.st_ino &&
-           st.st_dev == h->failed.st_dev && st.st_size == h->failed.st_size &&
-           st.st_mtim.tv_sec == h->failed.st_mtim.tv_sec && st.st_mtim.tv_nsec == h->failed.st_mtim.tv_nsec;
+    return h->path && strcmp(h->path, path) == 0 && installed_models_identity(path) == h->failed;
 }
 
 /* Loads whatever model is meant to be there, unless that is known to be hopeless. */
@@ -417,23 +412,13 @@ int model_host_wait(ModelHost *h, ModelReady done, void *userdata, ModelWait **r
     return 0;
 }
 
-int model_host_load(ModelHost *h, const char *name, ModelReady done, void *userdata, Error *e) {
-    size_t n = strlen(name);
-    char *path;
+int model_host_load(ModelHost *h, const char *asked, ModelReady done, void *userdata, Error *e) {
+    char *name, *path;
 
     if (h->d->stopping)
         return error_set(e, -ESHUTDOWN, "inferd is stopping.");
-    int r = installed_models_find(h->d->config, name, &path, e);
-    if (r < 0)
-        return r;
-    if (n > 5 && strcmp(name + n - 5, ".gguf") == 0)
-        n -= 5;
-    char *copy = strndup(name, n);
-    if (!copy) {
-        free(path);
-        return error_set(e, -ENOMEM, "Out of memory.");
-    }
-    return begin_load(h, copy, path, done, userdata, e);
+    int r = installed_models_find(h->d->config, asked, &name, &path, e);
+    return r < 0 ? r : begin_load(h, name, path, done, userdata, e);
 }
 
 int model_host_unload(ModelHost *h, Error *e) {
@@ -453,8 +438,7 @@ void model_host_io_failed(ModelHost *h, const Error *error) {
         return;
     log_error("Model %s failed: %s", h->name, error->message);
     h->error = *error;
-    if (stat(h->path, &h->failed) < 0)
-        h->failed = (struct stat){};
+    h->failed = installed_models_identity(h->path);
     Bridge *b = TAKE_PTR(h->bridge);
     h->model = model_unref(h->model);
     set_state(h, HOST_FAILED);
