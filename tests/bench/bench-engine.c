@@ -1,10 +1,13 @@
-/* bench-engine --model FILE [--threads N] [--prompt P] [--gen G] [--parallel S] [--kv f16|f32] [--repeat R]
- *              [--peer LLAMA-BENCH]
+/* bench-engine --model FILE [--threads N] [--prompt P] [--gen G] [--parallel S] [--context C] [--kv f16|f32]
+ *              [--repeat R] [--peer LLAMA-BENCH]... [--peer-flags "..."]
  *
- * Times the forward pass alone: a prompt of P tokens, then G tokens decoded by S sequences at once after it. Prints
- * CSV, every result as a share of the machine's floor, which is measured in the same run: decoding reads each weight
- * once a step, a prompt multiplies and adds each weight once a token. With a peer its runs alternate with ours and the
- * ratio of the medians is printed. Never fails on a time. */
+ * Times the forward pass alone: a prompt of P tokens from an empty context, and G tokens decoded by each of S sequences
+ * at once after a context of C tokens (P unless given). Prints CSV, every result as a share of the machine's floor:
+ * decoding reads each weight once a step, a prompt multiplies and adds each weight once a token.
+ *
+ * Machines are shared and change their speed from one minute to the next, so each of R rounds measures the floor, us
+ * and every peer, in turn and beginning with another each time; shares and ratios are taken within a round and their
+ * median is printed. Never fails on a time. */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,24 +15,38 @@
 
 #include "floors.h"
 #include "forward.h"
+#include "kernels/kernels.h"
+#include "peer.h"
 
-#define CHUNK    256u
-#define MAX_RUNS 64
+#define CHUNK      256u
+#define MAX_RUNS   64
+#define MAX_ROUNDS 64
+#define MAX_PEERS  4
 
 typedef struct Options {
-    const char *model, *peer;
-    unsigned threads, prompt, gen, parallel, repeat;
+    const char *model, *peer_flags;
+    unsigned threads, prompt, gen, parallel, repeat, context;
     EngineKvType kv;
+    Peer peers[MAX_PEERS];
+    unsigned n_peers;
 } Options;
 
 typedef struct Bench {
     Options options;
     Model *model;
     Forward *forward;
+    const Kernels *kernels;
     uint8_t *pool;
     uint32_t **pages; /* [parallel] */
-    Token *tokens;    /* [prompt] */
+    Token *tokens;    /* [most positions of a sequence] */
+    uint32_t n_tokens;
 } Bench;
+
+/* One thing measured: tokens a second in each round, by us (0) and the peers, and what the floor allowed then. */
+typedef struct Results {
+    double speed[1 + MAX_PEERS][MAX_ROUNDS];
+    double floor[MAX_ROUNDS];
+} Results;
 
 static double now(void) {
     struct timespec t;
@@ -42,87 +59,66 @@ static int compare_doubles(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* Sorts them. */
 static double median(double *values, size_t n) {
     qsort(values, n, sizeof(*values), compare_doubles);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* Tokens a second while sequence `s` reads the prompt. */
-static double read_prompt(Bench *b, unsigned s) {
-    double started = now();
+static void read_tokens(Bench *b, unsigned s, unsigned n_tokens) {
     float *logits;
-    for (unsigned i = 0; i < b->options.prompt; i += CHUNK) {
-        uint32_t n = MIN(CHUNK, b->options.prompt - i);
-        BatchRun run = {.pages = b->pages[s],
-            .tokens = b->tokens + i,
-            .n_tokens = n,
-            .position = i,
-            .n_logits = i + n == b->options.prompt};
+    for (unsigned i = 0; i < n_tokens; i += CHUNK) {
+        uint32_t n = MIN(CHUNK, n_tokens - i);
+        BatchRun run = {
+            .pages = b->pages[s], .tokens = b->tokens + i, .n_tokens = n, .position = i, .n_logits = i + n == n_tokens};
         forward_step(b->forward, b->pool, &run, 1, &logits);
     }
+}
+
+/* Tokens a second. */
+static double read_prompt(Bench *b) {
+    double started = now();
+    read_tokens(b, 0, b->options.prompt);
     return b->options.prompt / (now() - started);
 }
 
 /* Tokens a second, all sequences together. */
-static double decode(Bench *b) {
+static double decode(Bench *b, unsigned gen) {
     BatchRun runs[MAX_RUNS];
     float *logits;
     double started = now();
-    for (unsigned i = 0; i < b->options.gen; i++) {
+    for (unsigned i = 0; i < gen; i++) {
         for (unsigned s = 0; s < b->options.parallel; s++)
             runs[s] = (BatchRun){.pages = b->pages[s],
-                .tokens = b->tokens + i % MAX(b->options.prompt, 1u),
+                .tokens = b->tokens + i,
                 .n_tokens = 1,
-                .position = b->options.prompt + i,
+                .position = b->options.context + i,
                 .n_logits = 1};
         forward_step(b->forward, b->pool, runs, b->options.parallel, &logits);
     }
-    return b->options.gen * b->options.parallel / (now() - started);
-}
-
-/* Runs the peer once and takes the tokens a second of its single row. */
-static double run_peer(const Options *o, bool prompt) {
-    char command[4096], line[4096];
-    snprintf(command, sizeof(command), "'%s' -m '%s' -t %u -p %u -n %u -d %u -r 1 -ngl 0 -o csv 2>/dev/null", o->peer,
-        o->model, o->threads, prompt ? o->prompt : 0, prompt ? 0 : o->gen, prompt ? 0 : o->prompt);
-    FILE *f = popen(command, "re");
-    if (!f)
-        return 0;
-    int column = -1, i = 0;
-    double speed = 0;
-    if (fgets(line, sizeof(line), f)) /* the names of the columns */
-        for (char *rest = line, *field; (field = strsep(&rest, ",")); i++)
-            if (strstr(field, "avg_ts"))
-                column = i;
-    if (column >= 0 && fgets(line, sizeof(line), f)) {
-        char *rest = line, *field;
-        for (i = 0; (field = strsep(&rest, ",")); i++)
-            if (i == column)
-                speed = atof(field + (*field == '"'));
-    }
-    pclose(f);
-    return speed;
+    return gen * b->options.parallel / (now() - started);
 }
 
 static int bench_init(Bench *b, Error *e) {
     const Options *o = &b->options;
     int r = model_load(o->model, &b->model, e);
-    if (r < 0)
+    if (r < 0 || (r = kernels_select(&b->kernels, e)) < 0)
         return r;
+    b->n_tokens = MAX(o->prompt, o->context + o->gen);
     ForwardOptions options = {.n_threads = o->threads,
         .max_rows = MAX(CHUNK, o->parallel),
         .max_logits = o->parallel,
-        .max_context = o->prompt + o->gen,
+        .max_context = b->n_tokens,
         .kv_type = o->kv};
     r = forward_new(b->model, &options, &b->forward, e);
     if (r < 0)
         return r;
 
-    uint32_t per_sequence = (o->prompt + o->gen + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    uint32_t per_sequence = (b->n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
     size_t page_bytes = kv_layout(&b->model->config, o->kv).page_bytes;
     b->pool = aligned_alloc(64, page_bytes * per_sequence * o->parallel);
     b->pages = calloc(o->parallel, sizeof(*b->pages));
-    b->tokens = calloc(MAX(o->prompt, 1u), sizeof(*b->tokens));
+    b->tokens = calloc(b->n_tokens, sizeof(*b->tokens));
     if (!b->pool || !b->pages || !b->tokens)
         return error_set(e, -1, "out of memory");
     for (unsigned s = 0; s < o->parallel; s++) {
@@ -130,7 +126,7 @@ static int bench_init(Bench *b, Error *e) {
         for (uint32_t i = 0; b->pages[s] && i < per_sequence; i++)
             b->pages[s][i] = s * per_sequence + i;
     }
-    for (unsigned i = 0; i < o->prompt; i++)
+    for (unsigned i = 0; i < b->n_tokens; i++)
         b->tokens[i] = (i * 7919u + 13) % MIN(b->model->config.n_vocab, 20000u);
     return 0;
 }
@@ -145,64 +141,121 @@ static void bench_done(Bench *b) {
     free(b->tokens);
 }
 
-/* What a step must read and compute at least: the matrices of the layers and the output; of the embedding one row. */
+/* ------------------------------------------------------------------------------------------------ floors */
+
+/* What a step must read, and a token of a prompt compute, at least: the matrices of the layers, of which the embedding
+ * is none; the output is read for every token decoded, but computed for the last of a prompt only. */
 typedef struct Work {
-    double decode_bytes, prompt_operations;
+    double decode_bytes;
+    double byte_operations, float_operations; /* by what the kernels multiply the weights with */
 } Work;
 
-static void add_matrix(Work *w, const Tensor *t, bool per_prompt_token) {
-    w->decode_bytes += (double)t->row_bytes * (double)t->ne[1];
-    if (per_prompt_token)
-        w->prompt_operations += 2.0 * (double)t->ne[0] * (double)t->ne[1];
+static void add_matrix(Work *w, const Kernels *k, const Tensor *t, double share, bool prompt) {
+    double rows = (double)t->ne[1] * (double)MAX(t->ne[2], 1u) * share;
+    w->decode_bytes += (double)t->row_bytes * rows;
+    if (prompt)
+        *(k->act[t->type] == ACT_Q8 ? &w->byte_operations : &w->float_operations) += 2 * (double)t->ne[0] * rows;
 }
 
-static Work count_work(const Model *m) {
+static bool is_experts(const LayerWeights *l, const Tensor *t) {
+    return t == &l->experts_gate || t == &l->experts_up || t == &l->experts_down;
+}
+
+/* Of the experts those that one token uses: several sequences use more between them, which this does not know. */
+static Work count_work(const Model *m, const Kernels *k) {
     Work w = {};
+    const ExpertConfig *x = &m->config.experts;
     for (uint32_t i = 0; i < m->config.n_layers; i++) {
         const LayerWeights *l = &m->weights.layers[i];
-        const Tensor *all[] = {
-            &l->attn_q, &l->attn_k, &l->attn_v, &l->attn_output, &l->ffn_gate, &l->ffn_up, &l->ffn_down};
-        for (size_t j = 0; j < ELEMENTSOF(all); j++)
-            add_matrix(&w, all[j], true);
+        const Tensor *tensors = (const Tensor *)l;
+        for (size_t j = 0; j < sizeof(*l) / sizeof(Tensor); j++)
+            if (tensors[j].data && tensors[j].n_dims > 1)
+                add_matrix(&w, k, &tensors[j], is_experts(l, &tensors[j]) ? (double)x->n_used / x->n : 1, true);
     }
-    add_matrix(&w, &m->weights.output, false);
+    add_matrix(&w, k, &m->weights.output, 1, false);
     return w;
 }
 
-static void report(const Options *o, const char *what, double *ours, double *peer, double floor) {
-    double mine = median(ours, o->repeat), theirs = o->peer ? median(peer, o->repeat) : 0;
-    printf("%s,%u,%u,%u,%u,%.2f,%.2f,%.2f,%.1f%%", what, o->threads, o->prompt, o->gen, o->parallel, mine, ours[0],
-        ours[o->repeat - 1], 100 * mine / floor);
-    if (o->peer)
-        printf(",%.2f,%.3f", theirs, theirs > 0 ? mine / theirs : 0);
+static double decode_floor(const Bench *b, const Work *w) {
+    return b->options.parallel * floor_read_bandwidth(b->options.threads) / w->decode_bytes;
+}
+
+static double prompt_floor(const Bench *b, const Work *w) {
+    double seconds = 0;
+    if (w->byte_operations > 0)
+        seconds += w->byte_operations / floor_int8_rate(b->options.threads, b->kernels->name);
+    if (w->float_operations > 0)
+        seconds += w->float_operations / floor_fma_rate(b->options.threads, b->kernels->name);
+    return 1 / seconds;
+}
+
+/* ------------------------------------------------------------------------------------------------ rounds */
+
+static void print_side(const Bench *b, const char *what, const Results *r, unsigned side) {
+    const Options *o = &b->options;
+    bool prompt = strcmp(what, "prompt") == 0;
+    double speed[MAX_ROUNDS], share[MAX_ROUNDS], ratio[MAX_ROUNDS];
+    for (unsigned i = 0; i < o->repeat; i++) {
+        speed[i] = r->speed[side][i];
+        share[i] = 100 * speed[i] / r->floor[i];
+        ratio[i] = speed[i] > 0 ? r->speed[0][i] / speed[i] : 0;
+    }
+    double middle = median(speed, o->repeat);
+    printf("%s,%s,%u,%u,%u,%u,%.2f,%.2f,%.2f,%.1f%%", what, side > 0 ? peer_name(&o->peers[side - 1]) : "inferd",
+        o->threads, prompt ? o->prompt : o->context, prompt ? 0 : o->gen, prompt ? 1 : o->parallel, middle, speed[0],
+        speed[o->repeat - 1], median(share, o->repeat));
+    if (side > 0) {
+        middle = median(ratio, o->repeat);
+        printf(",%.3f,%.3f,%.3f", middle, ratio[0], ratio[o->repeat - 1]);
+    }
     printf("\n");
     fflush(stdout);
 }
 
+static double measure_side(Bench *b, bool prompt, unsigned side) {
+    const Options *o = &b->options;
+    if (side == 0)
+        return prompt ? read_prompt(b) : decode(b, o->gen);
+    PeerRun run = {.model = o->model,
+        .flags = o->peer_flags,
+        .threads = o->threads,
+        .context = prompt ? 0 : o->context,
+        .prompt = prompt ? o->prompt : 0,
+        .gen = o->gen,
+        .parallel = prompt ? 1 : o->parallel};
+    return peer_measure(&o->peers[side - 1], &run);
+}
+
+static void measure(Bench *b, const char *what, bool prompt, const Work *w) {
+    Results r = {};
+    unsigned n = 1 + b->options.n_peers;
+    for (unsigned i = 0; i < b->options.repeat; i++) {
+        r.floor[i] = prompt ? prompt_floor(b, w) : decode_floor(b, w);
+        for (unsigned j = 0; j < n; j++)
+            r.speed[(i + j) % n][i] = measure_side(b, prompt, (i + j) % n);
+    }
+    for (unsigned side = 0; side < n; side++)
+        print_side(b, what, &r, side);
+}
+
 static void run(Bench *b) {
     const Options *o = &b->options;
-    Work work = count_work(b->model);
-    double bandwidth = floor_read_bandwidth(o->threads), fma = floor_fma_rate(o->threads);
-    double reading[MAX_RUNS], decoding[MAX_RUNS], peer_reading[MAX_RUNS], peer_decoding[MAX_RUNS];
+    Work work = count_work(b->model, b->kernels);
 
-    printf("# %s; reading memory %.1f GB/s, float multiply-add %.1f G operations/s\n", o->model, bandwidth * 1e-9,
-        fma * 1e-9);
-    printf("what,threads,prompt,gen,parallel,tokens/s median,min,max,of floor%s\n", o->peer ? ",peer,ratio" : "");
-    for (unsigned i = 0; i < o->repeat; i++) {
-        if (o->prompt > 0)
-            for (unsigned s = 0; s < o->parallel; s++)
-                reading[i] = read_prompt(b, s);
-        if (o->peer && o->prompt > 0)
-            peer_reading[i] = run_peer(o, true);
-        if (o->gen > 0)
-            decoding[i] = decode(b);
-        if (o->peer && o->gen > 0)
-            peer_decoding[i] = run_peer(o, false);
+    printf("# %s; kernels %s; memory %.1f GB/s, multiply-adds %.0f G operations/s of bytes, %.0f of floats\n", o->model,
+        b->kernels->name, floor_read_bandwidth(o->threads) * 1e-9, floor_int8_rate(o->threads, b->kernels->name) * 1e-9,
+        floor_fma_rate(o->threads, b->kernels->name) * 1e-9);
+    printf("what,engine,threads,context,gen,parallel,tokens/s,min,max,of floor,we are times as fast,min,max\n");
+    if (o->prompt > 0) {
+        read_tokens(b, 0, MIN(o->prompt, 64u)); /* every page of the weights is in memory before the clock runs */
+        measure(b, "prompt", true, &work);
     }
-    if (o->prompt > 0)
-        report(o, "prompt", reading, peer_reading, fma / work.prompt_operations);
-    if (o->gen > 0)
-        report(o, "decode", decoding, peer_decoding, o->parallel * bandwidth / work.decode_bytes);
+    if (o->gen > 0) {
+        for (unsigned s = 0; s < o->parallel; s++)
+            read_tokens(b, s, o->context);
+        decode(b, 1);
+        measure(b, "decode", false, &work);
+    }
 }
 
 static int parse(int argc, char **argv, Options *o) {
@@ -212,12 +265,14 @@ static int parse(int argc, char **argv, Options *o) {
         {"prompt", required_argument, NULL, 'p'},
         {"gen", required_argument, NULL, 'g'},
         {"parallel", required_argument, NULL, 's'},
+        {"context", required_argument, NULL, 'c'},
         {"repeat", required_argument, NULL, 'r'},
         {"kv", required_argument, NULL, 'k'},
         {"peer", required_argument, NULL, 'e'},
+        {"peer-flags", required_argument, NULL, 'f'},
         {},
     };
-    *o = (Options){.threads = 2, .prompt = 128, .gen = 32, .parallel = 1, .repeat = 5};
+    *o = (Options){.threads = 2, .prompt = 128, .gen = 32, .parallel = 1, .repeat = 5, .context = UINT32_MAX};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (c) {
         case 'm': o->model = optarg; break;
@@ -225,12 +280,21 @@ static int parse(int argc, char **argv, Options *o) {
         case 'p': o->prompt = (unsigned)atoi(optarg); break;
         case 'g': o->gen = (unsigned)atoi(optarg); break;
         case 's': o->parallel = (unsigned)atoi(optarg); break;
+        case 'c': o->context = (unsigned)atoi(optarg); break;
         case 'r': o->repeat = (unsigned)atoi(optarg); break;
         case 'k': o->kv = strcmp(optarg, "f32") == 0 ? ENGINE_KV_F32 : ENGINE_KV_F16; break;
-        case 'e': o->peer = optarg; break;
+        case 'e':
+            if (o->n_peers == MAX_PEERS)
+                return -1;
+            o->peers[o->n_peers++] = (Peer){optarg, peer_kind(optarg)};
+            break;
+        case 'f': o->peer_flags = optarg; break;
         default: return -1;
         }
-    bool sane = o->threads > 0 && o->parallel > 0 && o->parallel <= MAX_RUNS && o->repeat > 0 && o->repeat <= MAX_RUNS;
+    if (o->context == UINT32_MAX)
+        o->context = o->prompt;
+    bool sane = o->threads > 0 && o->parallel > 0 && o->parallel <= MAX_RUNS && o->repeat > 0 &&
+                o->repeat <= MAX_ROUNDS && o->prompt + o->gen > 0;
     return o->model && sane ? 0 : -1;
 }
 
@@ -239,7 +303,7 @@ int main(int argc, char **argv) {
     Error e = {};
     if (parse(argc, argv, &b.options) < 0) {
         fprintf(stderr, "usage: bench-engine --model FILE [--threads N] [--prompt P] [--gen G] [--parallel S] "
-                        "[--kv f16|f32] [--repeat R] [--peer LLAMA-BENCH]\n");
+                        "[--context C] [--kv f16|f32] [--repeat R] [--peer LLAMA-BENCH]... [--peer-flags FLAGS]\n");
         return 64;
     }
     int r = bench_init(&b, &e);
