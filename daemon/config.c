@@ -66,7 +66,8 @@ static const KeyRow key_rows[] = {
     {"Socket", "PingInterval", KEY_TIME, AT(ping_usec), SEC / 10, 3600 * SEC},
 };
 
-static const char *const kv_type_names[] = {[ENGINE_KV_F16] = "f16", [ENGINE_KV_F32] = "f32"};
+static const char *const kv_type_names[] = {
+    [ENGINE_KV_F16] = "f16", [ENGINE_KV_F32] = "f32", [ENGINE_KV_Q8_0] = "q8_0"};
 static const struct {
     const char *name;
     uint32_t level;
@@ -127,7 +128,7 @@ static int set_word(void *field, const KeyRow *row, const char *value, Error *e)
                 *(EngineKvType *)field = (EngineKvType)i;
                 return 0;
             }
-        return error_set(e, -EINVAL, "%s is \"%.60s\", but must be f16 or f32", row->key, value);
+        return error_set(e, -EINVAL, "%s is \"%.60s\", but must be f16, f32 or q8_0", row->key, value);
     }
     for (size_t i = 0; i < ELEMENTSOF(log_levels); i++)
         if (strcmp(log_levels[i].name, value) == 0) {

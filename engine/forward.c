@@ -25,12 +25,16 @@ struct Forward {
     uint32_t *logit_rows; /* [n_logits], ascending */
 };
 
+TensorType kv_tensor_type(EngineKvType type) {
+    return type == ENGINE_KV_F16 ? TENSOR_F16 : type == ENGINE_KV_Q8_0 ? TENSOR_Q8_0 : TENSOR_F32;
+}
+
 KvLayout kv_layout(const Config *c, EngineKvType type) {
-    size_t element = type == ENGINE_KV_F16 ? 2 : 4;
+    TensorType tensor_type = kv_tensor_type(type);
     KvLayout l = {
         .type = type,
-        .k_row_bytes = (size_t)c->n_kv_heads * c->head_dim_k * element,
-        .v_row_bytes = c->latent.kv_rank ? 0 : (size_t)c->n_kv_heads * c->head_dim_v * element,
+        .k_row_bytes = quant_bytes(tensor_type, (size_t)c->n_kv_heads * c->head_dim_k),
+        .v_row_bytes = c->latent.kv_rank ? 0 : quant_bytes(tensor_type, (size_t)c->n_kv_heads * c->head_dim_v),
     };
     l.layer_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
     l.page_bytes = l.layer_bytes * c->n_layers;
@@ -53,7 +57,7 @@ static void *cut(Cutter *c, size_t n, size_t size) {
 
 static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     size_t n = MAX((size_t)o->max_rows * LINEAR_UNIT, (size_t)16384);
-    n = MAX(n, attention_gqa_scratch(c));
+    n = MAX(n, attention_paged_scratch(c));
     n = MAX(n, attention_mla_scratch(c, o->max_rows));
     n = MAX(n, 2 * (size_t)c->experts.n);
     return (n + 15) & ~(size_t)15;
@@ -119,9 +123,19 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
         p->rope_sin[kind] = cut(&cutter, rows * n_dims, sizeof(float));
     }
     f->logits = cut(&cutter, (size_t)f->options.max_logits * c->n_vocab, sizeof(float));
+    p->partials = cut(&cutter, attention_partials_floats(c, f->options.max_context), sizeof(float));
     for (size_t i = 0; i < n_threads; i++)
         f->workers[i] = (Worker){.pass = p, .scratch = cut(&cutter, p->worker_floats, sizeof(float))};
     return cutter.used;
+}
+
+static int check_kv_type(const Config *c, EngineKvType type, Error *e) {
+    uint32_t block = quant_traits(kv_tensor_type(type))->block_size;
+    if (c->head_dim_k % block == 0 && c->head_dim_v % block == 0)
+        return 0;
+    return error_set(e, -EINVAL,
+        "rows of the KV cache in q8_0 come in blocks of %u, and this model's heads are %u and %u wide: use f16", block,
+        c->head_dim_k, c->head_dim_v);
 }
 
 /* A context longer than the model was first trained for has factors of its own, whatever the length of a prompt. */
@@ -146,7 +160,10 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     f->pass.kv = kv_layout(&m->config, o->kv_type);
     f->pass.worker_floats = worker_floats(&m->config, o);
 
-    int r = kernels_select(&f->pass.kernels, e);
+    int r = check_kv_type(&m->config, o->kv_type, e);
+    if (r < 0)
+        return r;
+    r = kernels_select(&f->pass.kernels, e);
     if (r < 0)
         return r;
     f->wants_q8 = model_wants_q8(m, f->pass.kernels);
@@ -253,7 +270,7 @@ static void forward(void *userdata, unsigned i) {
         (latent ? attention_mla_project : attention_gqa_project)(w, l, layer);
         if (last && f->n_logits == 0)
             return;
-        attention_gqa_attend(w, l, layer);
+        attention_paged(w, l, layer);
         if (last)
             keep_logit_rows(w, f);
         (latent ? attention_mla_output : attention_gqa_output)(w, l);
@@ -268,7 +285,7 @@ static void forward(void *userdata, unsigned i) {
 /* Lists the rows of a step, the tasks of its attention and the rows that end in logits. */
 static void lay_out(Forward *f, const BatchRun *runs, size_t n_runs) {
     Pass *p = &f->pass;
-    uint32_t task_rows = attention_gqa_task_rows(p->config);
+    uint32_t task_rows = attention_task_rows(p->config);
 
     p->n_rows = p->n_tasks = f->n_logits = 0;
     for (const BatchRun *run = runs; run < runs + n_runs; run++)
@@ -282,6 +299,7 @@ static void lay_out(Forward *f, const BatchRun *runs, size_t n_runs) {
             if (run->n_tokens - i <= run->n_logits)
                 f->logit_rows[f->n_logits++] = row;
         }
+    attention_deal(p, f->options.max_context);
 }
 
 void forward_step(Forward *f, uint8_t *pool, const BatchRun *runs, size_t n_runs, float **ret_logits) {

@@ -38,6 +38,7 @@ typedef struct ForwardOptions {
 typedef struct Forward Forward;
 
 KvLayout kv_layout(const Config *c, EngineKvType type);
+TensorType kv_tensor_type(EngineKvType type);
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e); /* borrows m */
 Forward *forward_free(Forward *f);
 DEFINE_CLEANUP(Forward *, forward_free)

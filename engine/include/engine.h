@@ -250,6 +250,7 @@ typedef struct Engine Engine;
 typedef enum EngineKvType {
     ENGINE_KV_F16,
     ENGINE_KV_F32,
+    ENGINE_KV_Q8_0, /* half the room of f16 */
 } EngineKvType;
 
 typedef struct EngineOptions {

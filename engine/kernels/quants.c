@@ -1,4 +1,6 @@
 /* One row per format; the maths is in dequantize*.c. */
+#include <math.h>
+
 #include "dequantize.h"
 #include "blocks.h"
 #include "quants.h"
@@ -41,4 +43,16 @@ static const QuantTraits traits[TENSOR_TYPE_COUNT] = {
 
 const QuantTraits *quant_traits(uint32_t type) {
     return type < TENSOR_TYPE_COUNT && traits[type].name ? &traits[type] : NULL;
+}
+
+void quantize_q8_0(const float *x, void *blocks, size_t n) {
+    for (BlockQ8_0 *b = blocks; n > 0; b++, x += 32, n -= 32) {
+        float max = 0;
+        for (int i = 0; i < 32; i++)
+            max = fmaxf(max, fabsf(x[i]));
+        float d = max / 127, inverse = d > 0 ? 1 / d : 0;
+        b->d = float_to_half(d);
+        for (int i = 0; i < 32; i++)
+            b->qs[i] = (int8_t)lrintf(x[i] * inverse);
+    }
 }

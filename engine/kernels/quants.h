@@ -51,3 +51,12 @@ typedef struct QuantTraits {
 
 /* NULL for ids outside the table or holes in it. */
 const QuantTraits *quant_traits(uint32_t type);
+
+/* Bytes of n elements, whole blocks. */
+static inline size_t quant_bytes(uint32_t type, size_t n) {
+    const QuantTraits *t = quant_traits(type);
+    return n / t->block_size * t->block_bytes;
+}
+
+/* n floats, whole blocks, to the nearest blocks of Q8_0: d is the greatest magnitude / 127. */
+void quantize_q8_0(const float *x, void *blocks, size_t n);

@@ -17,7 +17,16 @@ typedef struct PassRow {
 typedef struct AttentionTask {
     uint32_t row;
     uint32_t n_rows;
+    uint32_t n_spans;     /* of positions, up to its last row's */
+    size_t first_partial; /* of its queries' among pass->partials */
 } AttentionTask;
+
+/* Attention goes through the past in spans of so many pages. */
+#define SPAN_PAGES 16u
+
+static inline uint32_t attention_n_spans(uint32_t last_position) {
+    return last_position / (SPAN_PAGES * KV_PAGE_TOKENS) + 1;
+}
 
 /* Rows of activations as floats and, for the products that take it, the same in bytes, which quantize() brings up to
  * date. q8 NULL: no weights of this model want it. */
@@ -67,6 +76,8 @@ typedef struct Pass {
     uint32_t n_rows;
     AttentionTask *tasks;
     uint32_t n_tasks;
+    bool by_span;    /* attention deals out spans rather than tasks */
+    float *partials; /* what each span leaves of each query */
 
     float *x;      /* [n_embd]: the residual stream */
     Rows normed;   /* [n_embd] */
@@ -125,24 +136,31 @@ void rope_row(const Pass *p, uint32_t row);
 /* Rotates one head of a layer in place. */
 void rope_apply(const Pass *p, uint32_t layer, uint32_t row, float *head);
 
-/* Writes keys and values of all rows to their pages, then, with `attend`, leaves each row's attention over everything
- * up to itself in `attended`. */
+/* Queries, and keys and values of all rows, these to their pages. */
 void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer);
-void attention_gqa_attend(Worker *w, const LayerWeights *l, uint32_t layer);
 void attention_gqa_output(Worker *w, const LayerWeights *l);
 /* x += output(attention of every row over all rows), without pages: the rows are one sequence. Worker scratch holds
  * LINEAR_UNIT floats for each row. */
 void attention_full(Worker *w, const LayerWeights *l);
-/* Floats of worker scratch that attention needs. */
-size_t attention_gqa_scratch(const Config *c);
+/* Leaves each row's attention over everything up to itself in `attended`. */
+void attention_paged(Worker *w, const LayerWeights *l, uint32_t layer);
+/* Floats of worker scratch that it needs. */
+size_t attention_paged_scratch(const Config *c);
 /* Query rows that one task takes. */
-uint32_t attention_gqa_task_rows(const Config *c);
+uint32_t attention_task_rows(const Config *c);
+/* Completes a step's tasks, and decides how they are dealt out. */
+void attention_deal(Pass *p, uint32_t max_context);
+/* Of pass->partials: one row at the end of the longest sequence. */
+size_t attention_partials_floats(const Config *c, uint32_t max_context);
 
-/* The same for latent attention, whose queries look at the cache as one head; what attends is attention_gqa_attend().
- */
+/* The same as attention_gqa_* for latent attention, whose queries look at the cache as one head. */
 void attention_mla_project(Worker *w, const LayerWeights *l, uint32_t layer);
 void attention_mla_output(Worker *w, const LayerWeights *l);
 size_t attention_mla_scratch(const Config *c, uint32_t max_rows);
+/* Norms a head of keys or queries, where the model does that. */
+void attention_norm_head(const Pass *p, const Tensor *weight, float *head);
+/* Where a layer's keys lie in a page; the values follow. */
+uint8_t *kv_page(const Pass *p, uint32_t page, uint32_t layer);
 /* Writes p->k and p->v of a row to its page, keys normed and rotated. One worker alone. */
 void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t row, uint32_t layer);
 

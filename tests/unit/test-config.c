@@ -97,7 +97,7 @@ static void test_bad_values_stop_with_file_line_and_reason(void **state) {
         {"[Engine]\nThreads=99999999999999999999\n", "between 0 and 1024"},
         {"[Engine]\n\nPoolSize=lots\n", "test.conf:3: PoolSize is \"lots\", but must be a size"},
         {"[Engine]\nPoolSize=-512M\n", "test.conf:2: PoolSize"},
-        {"[Engine]\nKVType=q8\n", "must be f16 or f32"},
+        {"[Engine]\nKVType=q8\n", "must be f16, f32 or q8_0"},
         {"[Service]\nDrainTimeout=5 parsecs\n", "must be a time"},
         {"[Service]\nMaxSessionsPerUser=0\n", "between 1 and 100000"},
         {"[Service]\nLogLevel=loud\n", "must be error, warning"},

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -107,7 +108,7 @@ static TinyOptions awkward_options(TensorType type) {
     o.type = type;
     o.n_embd = type == TENSOR_F32 ? 52 : 544; /* more than one segment of a sum */
     o.n_ff = type == TENSOR_F32 ? 700 : 96;
-    o.head_dim = 16;
+    o.head_dim = 32;
     o.biases = true;
     return o;
 }
@@ -132,6 +133,7 @@ static void test_a_prompt_may_be_cut_anywhere(void **state) {
     check_cuts(TENSOR_F32, ENGINE_KV_F16);
     check_cuts(TENSOR_Q8_0, ENGINE_KV_F16);
     check_cuts(TENSOR_Q4_0, ENGINE_KV_F16);
+    check_cuts(TENSOR_Q4_0, ENGINE_KV_Q8_0);
 }
 
 static void test_any_number_of_threads(void **state) {
@@ -195,6 +197,90 @@ static void test_without_logits(void **state) {
     rig_done(&r);
 }
 
+/* So long that attention goes through several spans, which are dealt out to the workers where there are few rows. */
+#define LONG_N     1300
+#define LONG_PAGES ((LONG_N + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS)
+
+typedef struct LongRig {
+    Model *model;
+    Forward *forward;
+    uint8_t *pool;
+    uint32_t pages[LONG_PAGES];
+    Token tokens[LONG_N];
+} LongRig;
+
+static void long_init(LongRig *r, const TinyOptions *o, EngineKvType kv, unsigned n_threads) {
+    r->model = tiny_model_new(o);
+    ForwardOptions options = {
+        .n_threads = n_threads, .max_rows = 512, .max_logits = 512, .max_context = LONG_N, .kv_type = kv};
+    Error e = {};
+    assert_int_equal(forward_new(r->model, &options, &r->forward, &e), 0);
+    size_t bytes = LONG_PAGES * kv_layout(&r->model->config, kv).page_bytes;
+    r->pool = aligned_alloc(64, bytes);
+    memset(r->pool, 0xFF, bytes);
+    for (uint32_t i = 0; i < LONG_PAGES; i++)
+        r->pages[i] = LONG_PAGES - 1 - i;
+    for (uint32_t i = 0; i < LONG_N; i++)
+        r->tokens[i] = (Token)(i * i * 7 + i / 90) % TINY_VOCAB;
+}
+
+static void long_done(LongRig *r) {
+    forward_free(r->forward);
+    tiny_model_free(r->model);
+    free(r->pool);
+}
+
+static void long_read(LongRig *r, uint32_t from, uint32_t to, uint32_t chunk, float *logits) {
+    for (uint32_t i = from; i < to; i += chunk) {
+        uint32_t count = MIN(chunk, to - i);
+        BatchRun run = {
+            .pages = r->pages, .tokens = r->tokens + i, .n_tokens = count, .position = i, .n_logits = count};
+        float *step;
+        forward_step(r->forward, r->pool, &run, 1, &step);
+        memcpy(logits + i * TINY_VOCAB, step, count * TINY_VOCAB * sizeof(float));
+    }
+}
+
+static void test_a_long_past(void **state) {
+    static float whole[LONG_N * TINY_VOCAB], other[LONG_N * TINY_VOCAB];
+    static double want[LONG_N * TINY_VOCAB];
+    TinyOptions o = TINY_OPTIONS_DEFAULT;
+    LongRig r;
+    long_init(&r, &o, ENGINE_KV_F32, 1);
+    long_read(&r, 0, LONG_N, 512, whole);
+    tiny_reference(r.model, r.tokens, LONG_N, want);
+    double error = nmse(whole, want, LONG_N * TINY_VOCAB);
+    if (!(error < 1e-10))
+        fail_msg("NMSE %g", error);
+    long_done(&r);
+
+    /* by spans and by tasks, whatever the number of threads */
+    for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
+        long_init(&r, &o, ENGINE_KV_F32, n_threads);
+        long_read(&r, 0, 509, 509, other);
+        long_read(&r, 509, 515, 1, other);
+        long_read(&r, 515, LONG_N - 3, 77, other);
+        long_read(&r, LONG_N - 3, LONG_N, 1, other);
+        assert_memory_equal(whole, other, sizeof(whole));
+        long_done(&r);
+    }
+}
+
+static void test_rows_in_bytes(void **state) {
+    TinyOptions o = TINY_OPTIONS_DEFAULT;
+    o.head_dim = 32;
+    check_against_reference(&o, ENGINE_KV_Q8_0, 1e-3);
+
+    o.head_dim = 24;
+    _cleanup_(tiny_model_freep) Model *m = tiny_model_new(&o);
+    ForwardOptions options = {
+        .n_threads = 1, .max_rows = 1, .max_logits = 1, .max_context = 1, .kv_type = ENGINE_KV_Q8_0};
+    Forward *f = NULL;
+    Error e = {};
+    assert_int_equal(forward_new(m, &options, &f, &e), -EINVAL);
+    assert_non_null(strstr(e.message, "24 wide"));
+}
+
 static void test_refuses_an_unknown_tier(void **state) {
     TinyOptions o = TINY_OPTIONS_DEFAULT;
     _cleanup_(tiny_model_freep) Model *m = tiny_model_new(&o);
@@ -218,6 +304,8 @@ int main(void) {
         cmocka_unit_test(test_any_number_of_threads),
         cmocka_unit_test(test_company_does_not_matter),
         cmocka_unit_test(test_without_logits),
+        cmocka_unit_test(test_a_long_past),
+        cmocka_unit_test(test_rows_in_bytes),
         cmocka_unit_test(test_refuses_an_unknown_tier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/blocks.h"
@@ -51,6 +52,25 @@ static void test_knows_every_format_of_a_file(void **state) {
     assert_null(quant_traits(4)); /* retired formats leave holes */
     assert_null(quant_traits(TENSOR_TYPE_COUNT));
     assert_null(quant_traits(UINT32_MAX));
+}
+
+/* To the nearest of 255 steps, and the greatest magnitude exactly at the end of the scale. */
+static void test_rounds_to_bytes(void **state) {
+    float x[96], back[96];
+    BlockQ8_0 blocks[3];
+    for (int i = 0; i < 96; i++)
+        x[i] = i < 32 ? sinf((float)i) * 3 : i < 64 ? 0 : (float)(i - 80) * 1e-3f;
+    quantize_q8_0(x, blocks, 96);
+    quant_traits(TENSOR_Q8_0)->dequantize(blocks, back, 96);
+    for (int b = 0; b < 3; b++) {
+        int greatest = 0;
+        float step = half_to_float(blocks[b].d);
+        for (int i = 0; i < 32; i++) {
+            greatest = abs(blocks[b].qs[i]) > greatest ? abs(blocks[b].qs[i]) : greatest;
+            assert_true(fabsf(back[32 * b + i] - x[32 * b + i]) <= 0.56f * step); /* half a step, and d is a half */
+        }
+        assert_int_equal(greatest, b == 1 ? 0 : 127);
+    }
 }
 
 /* Every half survives the way to float and back, but that NaNs become quiet. */
@@ -179,6 +199,7 @@ static void test_every_format_to_the_bit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_knows_every_format_of_a_file),
+        cmocka_unit_test(test_rounds_to_bytes),
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_q4_0),
         cmocka_unit_test(test_q8_0),

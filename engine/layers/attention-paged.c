@@ -1,0 +1,355 @@
+/* Attention of query rows over the pages that hold their past, for grouped queries and for latents alike, with the
+ * softmax done page by page (Dao et al. 2022, arXiv 2205.14135), so that no score outlives its page.
+ *
+ * The past is cut at absolute positions into spans of SPAN_PAGES pages. Each span is gone through by itself, and what
+ * the spans leave of a query is merged in their order. So a row meets the same blocks in the same order whether it is
+ * read with its prompt or decoded alone, and its result is the same to the bit; and where there are few rows, as in
+ * decoding, the spans of a long past can be gone through by several workers at once. */
+#include <math.h>
+#include <string.h>
+
+#include "layers/pass.h"
+
+/* Query vectors that share one pass over the pages: enough to pay for unpacking them, few enough that they, their sums
+ * and a page stay in the second-level cache. */
+#define TILE_QUERIES 48u
+
+/* Below this many items of work for each worker, spans are dealt out one by one. */
+#define ITEMS_PER_WORKER 8u
+
+static uint32_t group_size(const Config *c) {
+    return c->n_heads / c->n_kv_heads;
+}
+
+uint32_t attention_task_rows(const Config *c) {
+    return MAX(TILE_QUERIES / group_size(c), 1u);
+}
+
+/* What attention over some positions leaves of each of n queries. max = -INFINITY: there was nothing to see. */
+typedef struct Partial {
+    float *acc; /* [n][head_dim_v]: values weighted by exp(score - max) */
+    float *max; /* [n] */
+    float *sum; /* [n]: of exp(score - max) */
+} Partial;
+
+/* One worker's view of a task: `n` queries are row-major, the heads of a group together. */
+typedef struct Tile {
+    float *q;        /* [n][head_dim_k], scaled */
+    Partial span;    /* of the span under way */
+    Partial whole;   /* of all spans so far */
+    float *scores;   /* [n][KV_PAGE_TOKENS] */
+    float *unpacked; /* [KV_PAGE_TOKENS][the wider of keys and values] */
+    float *rescale;  /* [n] */
+    uint32_t n;
+} Tile;
+
+static size_t tile_queries(const Config *c) {
+    return (size_t)attention_task_rows(c) * group_size(c);
+}
+
+static size_t partial_floats(const Config *c, size_t n) {
+    return n * (c->head_dim_v + 2);
+}
+
+static Partial partial_at(const Config *c, float *floats, size_t n) {
+    return (Partial){.acc = floats, .max = floats + n * c->head_dim_v, .sum = floats + n * (c->head_dim_v + 1)};
+}
+
+size_t attention_paged_scratch(const Config *c) {
+    size_t n = tile_queries(c);
+    return n * (c->head_dim_k + KV_PAGE_TOKENS + 1) + 2 * partial_floats(c, n) +
+           (size_t)KV_PAGE_TOKENS * MAX(c->head_dim_k, c->head_dim_v);
+}
+
+static Tile tile_layout(const Config *c, float *scratch) {
+    size_t n = tile_queries(c);
+    Tile t = {.q = scratch};
+    t.span = partial_at(c, t.q + n * c->head_dim_k, n);
+    t.whole = partial_at(c, t.span.acc + partial_floats(c, n), n);
+    t.unpacked = t.whole.acc + partial_floats(c, n);
+    t.scores = t.unpacked + (size_t)KV_PAGE_TOKENS * MAX(c->head_dim_k, c->head_dim_v);
+    t.rescale = t.scores + n * KV_PAGE_TOKENS;
+    return t;
+}
+
+/* Queries of some models are normed head by head before they rotate. */
+static void load_queries(
+    const Pass *p, const LayerWeights *l, const AttentionTask *task, uint32_t kv_head, uint32_t layer, Tile *t) {
+    const Config *c = p->config;
+    uint32_t group = group_size(c);
+
+    t->n = task->n_rows * group;
+    for (uint32_t i = 0; i < t->n; i++) {
+        uint32_t r = task->row + i / group, head = kv_head * group + i % group;
+        float *q = t->q + (size_t)i * c->head_dim_k;
+        memcpy(q, p->q + ((size_t)r * c->n_heads + head) * c->head_dim_k, c->head_dim_k * sizeof(float));
+        attention_norm_head(p, &l->attn_q_norm, q);
+        rope_apply(p, layer, r, q);
+        p->kernels->scale(q, c->attn_scale, c->head_dim_k);
+    }
+}
+
+/* ---- a page */
+
+/* n vectors of `width` floats of a page's rows: where they lie, or unpacked into the tile. */
+static const float *page_floats(
+    const Pass *p, const uint8_t *rows, size_t row_bytes, uint32_t n, size_t width, Tile *t, size_t *ret_stride) {
+    TensorType type = kv_tensor_type(p->kv.type);
+    if (type == TENSOR_F32) {
+        *ret_stride = row_bytes / sizeof(float);
+        return (const float *)rows;
+    }
+    for (uint32_t j = 0; j < n; j++)
+        p->kernels->dequantize[type](rows + j * row_bytes, t->unpacked + j * width, width);
+    *ret_stride = width;
+    return t->unpacked;
+}
+
+/* Scores of every query of the tile against the first n keys of a page. Halves are multiplied as they lie; rows of
+ * bytes become floats first, so that the queries need not become bytes. */
+static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, uint32_t n, Tile *t) {
+    const Config *c = p->config;
+    TensorType type = kv_tensor_type(p->kv.type);
+    const uint8_t *head = keys + quant_bytes(type, (size_t)kv_head * c->head_dim_k);
+    size_t stride = p->kv.k_row_bytes;
+
+    if (type != TENSOR_F16) {
+        size_t floats;
+        head = (const uint8_t *)page_floats(p, head, stride, n, c->head_dim_k, t, &floats);
+        stride = floats * sizeof(float);
+        type = TENSOR_F32;
+    }
+    const Matmul m = {
+        .traits = quant_traits(type),
+        .w = head,
+        .w_stride = stride,
+        .x = (const uint8_t *)t->q,
+        .x_stride = c->head_dim_k * sizeof(float),
+        .y = t->scores,
+        .y_stride = KV_PAGE_TOKENS,
+        .n_out = n,
+        .n_rows = t->n,
+        .k = c->head_dim_k,
+    };
+    p->kernels->matmul[type](&m);
+
+    for (uint32_t i = 0; c->attn_softcap > 0 && i < t->n; i++)
+        for (uint32_t j = 0; j < n; j++) {
+            float *score = &t->scores[(size_t)i * KV_PAGE_TOKENS + j];
+            *score = c->attn_softcap * tanhf(*score / c->attn_softcap);
+        }
+}
+
+/* The first n values of a page as floats. Values without rows of their own are the end of the keys. */
+static const float *page_values(
+    const Pass *p, const uint8_t *keys, uint32_t kv_head, uint32_t n, Tile *t, size_t *ret_stride) {
+    const Config *c = p->config;
+    TensorType type = kv_tensor_type(p->kv.type);
+    if (p->kv.v_row_bytes == 0)
+        return page_floats(p, keys + quant_bytes(type, (size_t)c->head_dim_k - c->head_dim_v), p->kv.k_row_bytes, n,
+            c->head_dim_v, t, ret_stride);
+    const uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes;
+    return page_floats(p, values + quant_bytes(type, (size_t)kv_head * c->head_dim_v), p->kv.v_row_bytes, n,
+        c->head_dim_v, t, ret_stride);
+}
+
+/* The first position that a row of a layer looks back to. */
+static uint32_t window_start(const Config *c, uint32_t layer, uint32_t position) {
+    return layer_is_local(c, layer) && position >= c->window ? position - c->window + 1 : 0;
+}
+
+/* Hides the first n scores of the page from a row's queries. */
+static void hide(Tile *t, uint32_t first_query, uint32_t n_queries, uint32_t n) {
+    for (uint32_t i = first_query; i < first_query + n_queries; i++)
+        for (uint32_t j = 0; j < n; j++)
+            t->scores[(size_t)i * KV_PAGE_TOKENS + j] = -INFINITY;
+}
+
+/* One page for all rows of a task. A row sees the positions up to its own, from where its window begins. */
+static void attend_page(
+    const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t layer, uint32_t page, Tile *t) {
+    const Config *c = p->config;
+    const PassRow *rows = p->rows + task->row;
+    uint32_t group = group_size(c), start = page * KV_PAGE_TOKENS;
+    uint32_t n = MIN(rows[task->n_rows - 1].position + 1 - start, KV_PAGE_TOKENS);
+    const uint8_t *keys = kv_page(p, rows[0].pages[page], layer);
+
+    page_scores(p, keys, kv_head, n, t);
+    size_t v_stride;
+    const float *v = page_values(p, keys, kv_head, n, t, &v_stride);
+
+    for (uint32_t r = 0, same; r < task->n_rows; r += same) {
+        same = 1;
+        uint32_t from = window_start(c, layer, rows[r].position);
+        if (rows[r].position < start || from >= start + n)
+            continue;
+        uint32_t seen = MIN(rows[r].position + 1 - start, n);
+        if (seen == n && !layer_is_local(c, layer)) /* and so do all after it */
+            same = task->n_rows - r;
+
+        uint32_t first = r * group, n_queries = same * group;
+        if (from > start)
+            hide(t, first, n_queries, from - start);
+        for (uint32_t i = first; i < first + n_queries; i++)
+            t->rescale[i] = p->kernels->softmax_block(
+                t->scores + (size_t)i * KV_PAGE_TOKENS, seen, &t->span.max[i], &t->span.sum[i]);
+        WeightedSum s = {
+            .acc = t->span.acc + (size_t)first * c->head_dim_v,
+            .acc_stride = c->head_dim_v,
+            .rescale = t->rescale + first,
+            .p = t->scores + (size_t)first * KV_PAGE_TOKENS,
+            .p_stride = KV_PAGE_TOKENS,
+            .v = v,
+            .v_stride = v_stride,
+            .n_rows = n_queries,
+            .n = seen,
+            .width = c->head_dim_v,
+        };
+        p->kernels->weighted_sum(&s);
+    }
+}
+
+/* ---- spans of pages */
+
+static void partial_clear(Partial *a, size_t n, size_t width) {
+    for (size_t i = 0; i < n; i++) {
+        a->max[i] = -INFINITY;
+        a->sum[i] = 0;
+    }
+    memset(a->acc, 0, n * width * sizeof(float));
+}
+
+/* What the task's rows see of a span, into t->span. */
+static void attend_span(
+    const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t layer, uint32_t span, Tile *t) {
+    uint32_t oldest = window_start(p->config, layer, p->rows[task->row].position) / KV_PAGE_TOKENS;
+    uint32_t newest = p->rows[task->row + task->n_rows - 1].position / KV_PAGE_TOKENS;
+    uint32_t first = MAX(span * SPAN_PAGES, oldest), last = MIN(span * SPAN_PAGES + SPAN_PAGES - 1, newest);
+
+    partial_clear(&t->span, t->n, p->config->head_dim_v);
+    for (uint32_t page = first; page <= last; page++)
+        attend_page(p, task, kv_head, layer, page, t);
+}
+
+/* t->whole += a span that came after it. */
+static void merge(const Pass *p, const Partial *span, Tile *t) {
+    size_t width = p->config->head_dim_v;
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (span->max[i] == -INFINITY)
+            continue;
+        float max = MAX(t->whole.max[i], span->max[i]);
+        float before = expf(t->whole.max[i] - max), weight = expf(span->max[i] - max);
+        const WeightedSum s = {
+            .acc = t->whole.acc + i * width,
+            .acc_stride = width,
+            .rescale = &before,
+            .p = &weight,
+            .p_stride = 1,
+            .v = span->acc + i * width,
+            .v_stride = width,
+            .n_rows = 1,
+            .n = 1,
+            .width = width,
+        };
+        p->kernels->weighted_sum(&s);
+        t->whole.sum[i] = t->whole.sum[i] * before + span->sum[i] * weight;
+        t->whole.max[i] = max;
+    }
+}
+
+static void store_attended(const Pass *p, const AttentionTask *task, uint32_t kv_head, const Tile *t) {
+    const Config *c = p->config;
+    uint32_t group = group_size(c);
+    for (uint32_t i = 0; i < t->n; i++) {
+        uint32_t r = task->row + i / group, head = kv_head * group + i % group;
+        float *out = p->attended.x + ((size_t)r * c->n_heads + head) * c->head_dim_v;
+        memcpy(out, t->whole.acc + (size_t)i * c->head_dim_v, c->head_dim_v * sizeof(float));
+        p->kernels->scale(out, 1.0f / t->whole.sum[i], c->head_dim_v);
+    }
+}
+
+/* ---- the work dealt out */
+
+size_t attention_partials_floats(const Config *c, uint32_t max_context) {
+    return partial_floats(c, c->n_heads) * attention_n_spans(max_context - 1);
+}
+
+void attention_deal(Pass *p, uint32_t max_context) {
+    size_t n_heads = p->config->n_heads, n_partials = 0;
+    for (uint32_t i = 0; i < p->n_tasks; i++) {
+        AttentionTask *task = &p->tasks[i];
+        task->n_spans = attention_n_spans(p->rows[task->row + task->n_rows - 1].position);
+        task->first_partial = n_partials;
+        n_partials += n_heads * task->n_rows * task->n_spans;
+    }
+    p->by_span = (size_t)p->n_tasks * p->config->n_kv_heads < (size_t)ITEMS_PER_WORKER * threads_count(p->threads) &&
+                 n_partials <= n_heads * attention_n_spans(max_context - 1);
+}
+
+/* Where a span of a task leaves what it saw. */
+static Partial span_partial(const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t span) {
+    const Config *c = p->config;
+    size_t n = (size_t)task->n_rows * group_size(c);
+    size_t queries = task->first_partial + n * ((size_t)kv_head * task->n_spans + span);
+    return partial_at(c, p->partials + partial_floats(c, queries), n);
+}
+
+/* Every span of every task by itself, whoever comes first; then each task's spans in their order. */
+static void attend_by_span(Worker *w, const LayerWeights *l, uint32_t layer, Tile *t) {
+    Pass *p = w->pass;
+    uint32_t n_kv_heads = p->config->n_kv_heads, n_items = 0;
+    for (uint32_t i = 0; i < p->n_tasks; i++)
+        n_items += p->tasks[i].n_spans * n_kv_heads;
+
+    size_t item, end;
+    while (threads_next(p->threads, n_items, 1, &item, &end)) {
+        const AttentionTask *task = p->tasks;
+        for (; item >= (size_t)task->n_spans * n_kv_heads; task++)
+            item -= (size_t)task->n_spans * n_kv_heads;
+        uint32_t kv_head = (uint32_t)item / task->n_spans, span = (uint32_t)item % task->n_spans;
+        load_queries(p, l, task, kv_head, layer, t);
+        t->span = span_partial(p, task, kv_head, span);
+        attend_span(p, task, kv_head, layer, span, t);
+    }
+    threads_barrier(p->threads);
+
+    while (threads_next(p->threads, (size_t)p->n_tasks * n_kv_heads, 1, &item, &end)) {
+        const AttentionTask *task = &p->tasks[item / n_kv_heads];
+        uint32_t kv_head = (uint32_t)item % n_kv_heads;
+        t->n = task->n_rows * group_size(p->config);
+        partial_clear(&t->whole, t->n, p->config->head_dim_v);
+        for (uint32_t span = 0; span < task->n_spans; span++) {
+            Partial seen = span_partial(p, task, kv_head, span);
+            merge(p, &seen, t);
+        }
+        store_attended(p, task, kv_head, t);
+    }
+    threads_barrier(p->threads);
+}
+
+static void attend_by_task(Worker *w, const LayerWeights *l, uint32_t layer, Tile *t) {
+    Pass *p = w->pass;
+    uint32_t n_kv_heads = p->config->n_kv_heads;
+
+    /* from the last task on: within a prompt the later ones have more to look at, and long work should start first */
+    size_t n = (size_t)p->n_tasks * n_kv_heads, begin, end;
+    while (threads_next(p->threads, n, 1, &begin, &end)) {
+        const AttentionTask *task = &p->tasks[(n - 1 - begin) / n_kv_heads];
+        uint32_t kv_head = (uint32_t)((n - 1 - begin) % n_kv_heads);
+
+        load_queries(p, l, task, kv_head, layer, t);
+        partial_clear(&t->whole, t->n, p->config->head_dim_v);
+        uint32_t first = window_start(p->config, layer, p->rows[task->row].position) / (SPAN_PAGES * KV_PAGE_TOKENS);
+        for (uint32_t span = first; span < task->n_spans; span++) {
+            attend_span(p, task, kv_head, layer, span, t);
+            merge(p, &t->span, t);
+        }
+        store_attended(p, task, kv_head, t);
+    }
+    threads_barrier(p->threads);
+}
+
+void attention_paged(Worker *w, const LayerWeights *l, uint32_t layer) {
+    Tile t = tile_layout(w->pass->config, w->scratch);
+    (w->pass->by_span ? attend_by_span : attend_by_task)(w, l, layer, &t);
+}
