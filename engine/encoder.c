@@ -67,6 +67,8 @@ int encoder_new(const Model *m, unsigned n_threads, uint32_t max_tokens, Encoder
     en->pass.worker_floats = MAX(en->pass.worker_floats, (size_t)m->config.n_embd);
 
     int r = kernels_select(&en->pass.kernels, e);
+    if (n_threads == 0)
+        n_threads = threads_for(m->info->file_bytes);
     if (r < 0 || (r = threads_new(n_threads, &en->pass.threads, e)) < 0)
         return r;
     en->workers = calloc(threads_count(en->pass.threads), sizeof(*en->workers));

@@ -7,7 +7,7 @@
 
 typedef struct Encoder Encoder;
 
-/* Borrows m, whose config.encoder is true. n_threads 0: physical cores. */
+/* Borrows m, whose config.encoder is true. n_threads 0: as many as the model can use. */
 int encoder_new(const Model *m, unsigned n_threads, uint32_t max_tokens, Encoder **ret, Error *e);
 Encoder *encoder_free(Encoder *en);
 DEFINE_CLEANUP(Encoder *, encoder_free)

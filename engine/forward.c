@@ -167,7 +167,7 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     if (r < 0)
         return r;
     f->wants_q8 = model_wants_q8(m, f->pass.kernels);
-    r = threads_new(o->n_threads, &f->pass.threads, e);
+    r = threads_new(o->n_threads > 0 ? o->n_threads : threads_for(m->info->file_bytes), &f->pass.threads, e);
     if (r < 0)
         return r;
     r = make_rope_tables(f);

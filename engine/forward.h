@@ -28,7 +28,7 @@ typedef struct BatchRun {
 } BatchRun;
 
 typedef struct ForwardOptions {
-    unsigned n_threads;   /* 0: physical cores */
+    unsigned n_threads;   /* 0: as many as the model can use */
     uint32_t max_rows;    /* tokens of a step, all runs together */
     uint32_t max_logits;  /* logit rows of a step */
     uint32_t max_context; /* longest sequence */

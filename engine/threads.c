@@ -129,8 +129,15 @@ static int start_member(Threads *t, unsigned i) {
     return 0;
 }
 
+/* Threads that share less than this wait for each other longer than they compute. */
+#define MIN_THREAD_BYTES (4u << 20)
+
+unsigned threads_for(uint64_t bytes) {
+    return (unsigned)MIN(1 + bytes / MIN_THREAD_BYTES, (uint64_t)cpu_physical_cores());
+}
+
 int threads_new(unsigned n, Threads **ret, Error *e) {
-    n = MIN(n > 0 ? n : cpu_physical_cores(), (unsigned)MAX_THREADS);
+    n = MIN(n, (unsigned)MAX_THREADS);
 
     _cleanup_(threads_freep) Threads *t = aligned_alloc(64, sizeof(*t));
     if (!t)

@@ -5,12 +5,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "macros.h"
 
 typedef struct Threads Threads;
 
-/* n threads including the caller of threads_run(); 0: one per physical core. */
+/* How many threads are of use for steps that read so many bytes of weights: at most one per physical core. */
+unsigned threads_for(uint64_t bytes);
+
+/* n >= 1 threads, the caller of threads_run() among them. */
 int threads_new(unsigned n, Threads **ret, Error *e);
 Threads *threads_free(Threads *t);
 DEFINE_CLEANUP(Threads *, threads_free)

@@ -37,7 +37,7 @@ typedef struct ModelInfo {
     uint32_t n_layers;
     uint32_t n_vocab;
     float temperature; /* that its authors recommend (general.sampling.temp); -1: the file does not say */
-    bool encoder; /* of a loaded model: it computes embeddings and generates no text; the others the reverse */
+    bool encoder;      /* of a loaded model: it computes embeddings and generates no text; the others the reverse */
 } ModelInfo;
 
 /* Reads and checks metadata and tensor table only, no weights. A split model is read whole, by its first part. */
@@ -254,7 +254,7 @@ typedef enum EngineKvType {
 } EngineKvType;
 
 typedef struct EngineOptions {
-    unsigned n_threads;  /* 0: one per physical core */
+    unsigned n_threads;  /* 0: one per physical core, fewer for a small model */
     uint64_t pool_bytes; /* size of the KV pool; 0: enough for four of the longest sequences, at most a quarter of the
                           * free memory */
     EngineKvType kv_type;

@@ -96,10 +96,12 @@ static void test_runs_on_every_thread_once(void **state) {
         assert_int_equal(calls[i], 100);
 }
 
-static void test_defaults_to_physical_cores(void **state) {
-    _cleanup_(threads_freep) Threads *t = NULL;
-    assert_int_equal(threads_new(0, &t, NULL), 0);
-    assert_true(threads_count(t) >= 1 && threads_count(t) <= (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+static void test_no_more_threads_than_are_of_use(void **state) {
+    unsigned most = threads_for(UINT64_MAX);
+    assert_true(most >= 1 && most <= (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+    assert_int_equal(threads_for(0), 1);
+    assert_int_equal(threads_for(2000000), 1);
+    assert_int_equal(threads_for(5000000), MIN(most, 2u));
 }
 
 static void test_a_crew_that_never_worked_ends(void **state) {
@@ -117,7 +119,7 @@ int main(void) {
         cmocka_unit_test(test_wakes_from_sleep),
         cmocka_unit_test(test_sleeps_when_idle),
         cmocka_unit_test(test_runs_on_every_thread_once),
-        cmocka_unit_test(test_defaults_to_physical_cores),
+        cmocka_unit_test(test_no_more_threads_than_are_of_use),
         cmocka_unit_test(test_a_crew_that_never_worked_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
