@@ -130,18 +130,30 @@ static void heap_sort(Candidate *h, size_t n) {
     }
 }
 
-/* Moves the k first of c[0..n) to its beginning, in order. */
-static void select_first(Candidate *c, size_t n, size_t k) {
-    for (size_t i = k / 2; i-- > 0;)
-        sift_down(c, k, i);
-    for (size_t i = k; i < n; i++)
-        if (before(c[i], c[0])) {
-            Candidate out = c[0];
-            c[0] = c[i];
-            c[i] = out;
-            sift_down(c, k, 0);
-        }
-    heap_sort(c, k);
+/* The k first of the logits, in order; those below `least` are left out. Returns how many there are. Most of a
+ * vocabulary is far below what the heap has already, so it is looked at in blocks, of which few hold anything new. */
+static size_t select_first(const float *x, size_t n, float least, size_t k, Candidate *h) {
+    size_t i = 0, kept = 0;
+    for (; i < n && kept < k; i++)
+        if (x[i] >= least)
+            h[kept++] = (Candidate){x[i], (Token)i};
+    for (size_t j = kept / 2; j-- > 0;)
+        sift_down(h, kept, j);
+    while (i < n) {
+        size_t end = MIN(n, i + 64);
+        bool any = false;
+        float bar = h[0].logit;
+        for (size_t j = i; j < end; j++)
+            any |= x[j] > bar;
+        for (; any && i < end; i++)
+            if (x[i] > h[0].logit) { /* of equal ones the first stays */
+                h[0] = (Candidate){x[i], (Token)i};
+                sift_down(h, kept, 0);
+            }
+        i = end;
+    }
+    heap_sort(h, kept);
+    return kept;
 }
 
 /* The largest of n logits; -FLT_MAX at least. */
@@ -340,15 +352,12 @@ static Token sample(const SamplerOptions *o, SamplerScratch *sc, const SamplerIn
     /* whatever is below e^-87 of the largest has no chance, and leaving it out spares work */
     float least = max - 87.0f * MAX(1.0f, o->temperature);
     size_t n = 0;
-    for (uint32_t i = 0; i < n_vocab; i++)
-        if (logits[i] >= least)
-            sc->candidates[n++] = (Candidate){logits[i], i};
-
-    if (o->top_k > 0) {
-        size_t k = MIN((size_t)o->top_k, n);
-        select_first(sc->candidates, n, k);
-        n = k;
-    }
+    if (o->top_k > 0)
+        n = select_first(logits, n_vocab, least, o->top_k, sc->candidates);
+    else
+        for (uint32_t i = 0; i < n_vocab; i++)
+            if (logits[i] >= least)
+                sc->candidates[n++] = (Candidate){logits[i], i};
     if (o->top_p < 1)
         n = top_p(sc, n, max, o->top_p);
     if (o->min_p > 0)
@@ -356,8 +365,20 @@ static Token sample(const SamplerOptions *o, SamplerScratch *sc, const SamplerIn
     return draw(sc, n, max, o->temperature, sampler_random(o->seed, in->n_history - in->n_prompt));
 }
 
+static bool is_finite(const float *x, size_t n) {
+    uint32_t strange = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof(bits));
+        strange |= (bits & 0x7F800000u) == 0x7F800000u;
+    }
+    return !strange;
+}
+
 /* Replaces what no arithmetic works with; false if no token is possible. */
 static bool make_finite(float *logits, uint32_t n) {
+    if (n > 0 && is_finite(logits, n)) /* as good as always, and looking is quicker than writing */
+        return true;
     bool possible = false;
     for (uint32_t i = 0; i < n; i++) {
         float l = logits[i];
