@@ -14,9 +14,10 @@ WEIGHTS = {"addition": 13, "subtraction": 16, "comparison": 9, "sorting": 12, "c
            "word problems": 12, "multiplication": 5, "letter case": 3, "minutes": 2, "vietnamese": 2,
            "several terms": 4, "refusals": 18}
 # The second part of the training: mostly what takes longest to learn.
-REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 34, "counting letters": 12,
-                  "reversing words": 14, "weekdays": 4, "word problems": 4, "multiplication": 16, "letter case": 9,
-                  "minutes": 4, "vietnamese": 1, "several terms": 3, "refusals": 10}
+REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 18, "counting letters": 10,
+                  "reversing words": 28, "weekdays": 4, "word problems": 4, "multiplication": 14, "letter case": 24,
+                  "minutes": 3, "vietnamese": 1, "several terms": 3, "refusals": 10}
+REFINE_PREFIX_SHARE = 0.4
 FOLLOW_UP_SHARE, LATER_TURN_SHARE, SYSTEM_SHARE = 0.13, 0.12, 0.12
 
 SYSTEM = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful AI assistant.",

@@ -27,8 +27,9 @@ from torch import multiprocessing as mp
 from torch.nn import functional as F
 
 from model import Config, Model
-from teacher import REFINE_WEIGHTS, WEIGHTS, training_sample
+from teacher import REFINE_PREFIX_SHARE, REFINE_WEIGHTS, WEIGHTS, training_sample
 from tokenizer import TOKENS, prompt_ids, reply_ids
+import words
 
 POOL = 384  # conversations that are drawn together and sorted by length, so that little padding is computed
 BATCH_TOKENS = 2048
@@ -118,6 +119,8 @@ def worker(index, args, model, shared, state):
     for p, w, g in zip(model.parameters(), shared.views(shared.weights), shared.views(shared.gradients[index])):
         p.data, p.grad = w, g
     refine = state["refine"] is not None
+    if refine:
+        words.prefix_share = REFINE_PREFIX_SHARE
     source = batches(f"{args.seed}/{index}/{state['step']}", REFINE_WEIGHTS if refine else WEIGHTS)
     start, length, scale = (state["refine"], args.refine, REFINE_RATE) if refine else (0.0, args.minutes, 1.0)
     begin, said, saved, seen = time.time() - state["elapsed"], time.time(), time.time(), torch.zeros(3).double()

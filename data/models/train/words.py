@@ -24,6 +24,9 @@ cups plates spoons bottles boxes bags hats shirts socks shoes buttons keys lamps
 euros points games songs letters bricks nails screws chocolates peaches melons sandwiches pizzas seeds leaves
 paintings magazines crayons""".split()
 
+# How many of the words begin with such a prefix; the second part of the training raises it.
+prefix_share = 0.2
+
 VOWELS, CONSONANTS, LETTERS = "aeiou", "bcdfghjklmnprstvwyz", "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -31,7 +34,7 @@ def random_word(rng):
     kind = rng.random()
     if kind < 0.5:
         word = rng.choice(REAL)
-    elif kind < 0.7:
+    elif kind < 0.5 + prefix_share:
         word = rng.choice(PREFIXES)[:9]
         word += "".join(rng.choice(LETTERS) for _ in range(rng.randint(max(0, 3 - len(word)), max(2, 8 - len(word)))))
     else:
