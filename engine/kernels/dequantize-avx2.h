@@ -6,30 +6,6 @@
 #include "blocks.h"
 #include "simd-avx2.h"
 
-static void unpack_f16(const void *blocks, float *out, size_t n) {
-    const uint8_t *p = blocks;
-    size_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES)
-        vf_store(out + i, vf_load_half(p + 2 * i));
-    for (; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, p + 2 * i, sizeof(h));
-        out[i] = half_to_float_hw(h);
-    }
-}
-
-static void unpack_bf16(const void *blocks, float *out, size_t n) {
-    const uint8_t *p = blocks;
-    size_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES)
-        vf_store(out + i, vf_load_bfloat(p + 2 * i));
-    for (; i < n; i++) {
-        uint16_t b;
-        memcpy(&b, p + 2 * i, sizeof(b));
-        out[i] = bfloat_to_float(b);
-    }
-}
-
 /* out[0..16) = bytes * scale */
 static inline void store_scaled16(float *out, __m128i bytes, VF scale) {
     vf_store(out, vf_mul(vf_from_i8(bytes), scale));

@@ -16,6 +16,9 @@ static const struct {
     {"scalar", 0, kernels_fill_scalar},
 #if defined(__x86_64__)
     {"avx2", CPU_AVX2, kernels_fill_avx2},
+    {"avxvnni", CPU_AVX2 | CPU_AVXVNNI, kernels_fill_avxvnni},
+    {"avx512", CPU_AVX512, kernels_fill_avx512},
+    {"avx512vnni", CPU_AVX512VNNI, kernels_fill_avx512vnni},
 #endif
 };
 

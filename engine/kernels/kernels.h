@@ -11,25 +11,36 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "macros.h"
 #include "quants.h"
 
 /* What a product takes its rows of x as. Quantised weights meet x rounded to 8 bits in blocks of 16, each with a scale
- * of its own, so that the products are of integers: half the rounding error of the blocks of 32 that are usual. */
+ * of its own, so that the products are of integers: three quarters of the error of the blocks of 32 that are usual. */
 typedef enum ActFormat {
     ACT_F32, /* float[k] */
-    ACT_Q8,  /* see q8_row_bytes() */
+    ACT_Q8,  /* Q8Block[k / Q8_UNIT] */
     ACT_FORMAT_COUNT,
 } ActFormat;
 
-#define Q8_BLOCK 16u /* elements with one scale */
-#define Q8_UNIT  32u /* k, and every range of a row that is quantised at a time, are multiples of this */
+#define Q8_UNIT 32u /* k, and every range of a row that is quantised at a time, are multiples of this */
 
-/* A row of ACT_Q8: int8 q[k], float d[k / 16], float sum16[k / 16], float sum32[k / 32], where x[i] = d[i / 16] * q[i]
- * and the sums are those of x over 16 and 32 elements. */
+/* One cache line holds all that a product needs of 32 elements. */
+typedef struct Q8Block {
+    int8_t q[Q8_UNIT]; /* x[i] = d[i / 16] * q[i]; never -128 */
+    float d[2];
+    float sum;      /* of x */
+    float sum16[2]; /* of either half of it */
+    /* -128 times the sums of q: where a product starts from that keeps its weights 128 too high, as instructions do
+     * that multiply unsigned by signed bytes */
+    int32_t start;
+    int32_t start16[2];
+} Q8Block;
+
+/* Bytes of a row of ACT_Q8. */
 static inline size_t q8_row_bytes(size_t k) {
-    return (k + sizeof(float) * (k / 16 + k / 16 + k / 32) + 63) & ~(size_t)63;
+    return (k + Q8_UNIT - 1) / Q8_UNIT * sizeof(Q8Block);
 }
 
 /* y[r][o] = sum over i < k of w[o][i] * x[r][i], for o < n_out and r < n_rows. */
@@ -96,3 +107,6 @@ const char *kernels_tier_name(size_t i);
 /* What a tier's file exports: overwrites the slots that it does better than the tier below. */
 void kernels_fill_scalar(Kernels *k);
 void kernels_fill_avx2(Kernels *k);
+void kernels_fill_avxvnni(Kernels *k);
+void kernels_fill_avx512(Kernels *k);
+void kernels_fill_avx512vnni(Kernels *k);

@@ -1,134 +1,165 @@
-/* Products of quantised weights with rows of ACT_Q8, written over the primitives of simd-*.h.
+/* Products of quantised weights with rows of ACT_Q8, written over the primitives of simd-*.h and the dot products of
+ * q8-dot-*.h.
  *
- * VF_LANES rows of weights are unpacked side by side, a lane each, 32 elements at a time; the sums over 16 elements are
- * integers, so exact, and are scaled and added in the order of the row, one chain per output. Every shape of call goes
- * through the same two steps, unpack and multiply, and differs only in how many rows of x a tile serves. */
+ * VF_LANES rows of weights are unpacked side by side, a lane each, 32 elements at a time; the sums over 16
+ * elements are integers, so exact, and are scaled and added in the order of the row, one chain per output. Every shape
+ * of call goes through the same two steps, unpack and multiply, and differs only in how many rows of x and how many
+ * outputs share what is loaded. */
 #pragma once
 
 #include <stdbool.h>
 
 #include "kernels.h"
+#include "load-store-tpl.h"
 
-/* 32 elements of VF_LANES rows. Lane l of q[j] holds elements 4j..4j+3 of row l as bytes. Meaning: x = scale * q - min,
- * with a scale and a min per 32 elements (index 0), or per 16. */
+/* 32 elements of VF_LANES rows. Lane l of q[j] holds elements 4j..4j+3 of row l as bytes, in the form that q8_place()
+ * gave them. Meaning: x = scale * q - min, with a scale and a min per 32 elements (index 0), or per 16. */
 typedef struct Q8Tile {
     VI q[8];
     VF scale[2];
     VF min[2];
 } Q8Tile;
 
-typedef enum Q8Kind {
-    Q8_SMALL32, /* unsigned bytes up to 31, scale and min per 32 */
-    Q8_BYTE16,  /* unsigned bytes up to 63, scale and min per 16 */
-    Q8_SIGNED32 /* signed bytes, scale per 32, no min */
+/* What there is in a format's tiles; always a constant. */
+typedef struct Q8Kind {
+    int bits;    /* of an unsigned q; 8: q is signed */
+    bool halves; /* scale and min per 16 */
+    bool min;    /* the format has minima */
+    bool offset; /* the format's q count from an offset */
 } Q8Kind;
 
-#define Q8_GROUP 8u  /* tiles unpacked by one call: a super-block */
-#define Q8_DEPTH 64u /* tiles unpacked before the rows of x pass by: 24 KiB */
-#define Q8_ROWS  4   /* rows of x at a time */
+#define Q8_GROUP 8u /* tiles unpacked by one call: a super-block */
+#define Q8_TILES                                                                                                       \
+    (24u << 10) /* bytes of them unpacked before the rows of x pass by: they stay in the first-level cache */
+#define Q8_DEPTH (Q8_TILES / Q8_GROUPS / sizeof(Q8Tile) / Q8_GROUP * Q8_GROUP)
 
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. `ahead` is the distance in
  * bytes to what will be unpacked after these rows. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles);
 
-static inline __attribute__((always_inline)) void q8_multiply(
-    const Q8Kind kind, const int rows, const Q8Tile *tiles, size_t n, const Matmul *m, size_t r, size_t at, VF *acc) {
-    const int8_t *q[Q8_ROWS];
-    const float *d[Q8_ROWS], *sum16[Q8_ROWS], *sum32[Q8_ROWS];
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; i++) {
-        const uint8_t *x = m->x + (r + i) * m->x_stride;
-        q[i] = (const int8_t *)x + at * 32;
-        d[i] = (const float *)(x + m->k) + at * 2;
-        sum16[i] = (const float *)(x + m->k) + m->k / 16 + at * 2;
-        sum32[i] = (const float *)(x + m->k) + m->k / 8 + at;
-    }
+/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. */
+static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], VF acc[Q8_ROWS][Q8_GROUPS]) {
+    const bool takes_min = kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
+    const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8);
+
     for (size_t b = 0; b < n; b++) {
-        const Q8Tile *t = &tiles[b];
-        VF scaled[Q8_ROWS];
+        VF scaled[Q8_ROWS][Q8_GROUPS];
 #pragma GCC unroll 2
         for (int h = 0; h < 2; h++) {
+            Q8Sum sums[Q8_ROWS][Q8_GROUPS];
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+                for (int g = 0; g < groups; g++)
+                    q8_sum_start(&sums[i][g], takes_start, &x[i][b].start16[h]);
 #pragma GCC unroll 4
-            for (int i = 0; i < rows; i++) {
-                const int8_t *x = q[i] + b * 32 + h * 16;
-                VF sum = kind == Q8_SMALL32  ? q8_dot_small(t->q + 4 * h, x)
-                         : kind == Q8_BYTE16 ? q8_dot_byte(t->q + 4 * h, x)
-                                             : q8_dot_signed(t->q + 4 * h, x);
-                VF dx = vf_set(d[i][2 * b + h]);
-                if (kind == Q8_BYTE16) {
-                    acc[i] = vf_fma(t->scale[h], vf_mul(dx, sum), acc[i]);
-                    acc[i] = vf_fnma(t->min[h], vf_set(sum16[i][2 * b + h]), acc[i]);
-                } else
-                    scaled[i] = h == 0 ? vf_mul(dx, sum) : vf_fma(dx, sum, scaled[i]);
+            for (int j = 0; j < 4; j++) {
+#pragma GCC unroll 8
+                for (int i = 0; i < rows; i++) {
+                    VI bytes = vi_four_of(x[i][b].q + h * 16 + j * 4);
+#pragma GCC unroll 2
+                    for (int g = 0; g < groups; g++)
+                        q8_sum_add(&sums[i][g], kind.bits, j, tiles[g][b].q[h * 4 + j], bytes);
+                }
             }
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+                for (int g = 0; g < groups; g++) {
+                    const Q8Tile *t = &tiles[g][b];
+                    VF sum = q8_sum_end(&sums[i][g]), d = vf_set(x[i][b].d[h]);
+                    if (kind.halves) {
+                        acc[i][g] = vf_fma(vf_mul(t->scale[h], d), sum, acc[i][g]);
+                        if (takes_min)
+                            acc[i][g] = vf_fnma(t->min[h], vf_set(x[i][b].sum16[h]), acc[i][g]);
+                    } else
+                        scaled[i][g] = h == 0 ? vf_mul(d, sum) : vf_fma(d, sum, scaled[i][g]);
+                }
         }
-        if (kind == Q8_BYTE16)
+        if (kind.halves)
             continue;
-#pragma GCC unroll 4
-        for (int i = 0; i < rows; i++) {
-            acc[i] = vf_fma(t->scale[0], scaled[i], acc[i]);
-            if (kind == Q8_SMALL32)
-                acc[i] = vf_fnma(t->min[0], vf_set(sum32[i][b]), acc[i]);
-        }
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++) {
+                acc[i][g] = vf_fma(tiles[g][b].scale[0], scaled[i][g], acc[i][g]);
+                if (takes_min)
+                    acc[i][g] = vf_fnma(tiles[g][b].min[0], vf_set(x[i][b].sum), acc[i][g]);
+            }
     }
 }
 
 /* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
-static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const Q8Tile *tiles,
-    size_t n, const Matmul *m, size_t r, size_t at, size_t out) {
-    VF acc[Q8_ROWS];
+static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t r, size_t at, size_t out) {
+    const Q8Block *x[Q8_ROWS];
+    VF acc[Q8_ROWS][Q8_GROUPS];
     size_t left = m->n_out - out;
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; i++)
-        acc[i] = at == 0 ? vf_zero() : load_upto(m->y + (r + i) * m->y_stride + out, left);
-    q8_multiply(kind, rows, tiles, n, m, r, at, acc);
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; i++)
-        store_upto(m->y + (r + i) * m->y_stride + out, left, acc[i]);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        x[i] = (const Q8Block *)(m->x + (r + i) * m->x_stride) + at;
+        float *y = m->y + (r + i) * m->y_stride + out;
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
+    }
+    q8_multiply(kind, rows, groups, tiles, n, x, acc);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        float *y = m->y + (r + i) * m->y_stride + out;
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            store_upto(y + g * VF_LANES, left - g * VF_LANES, acc[i][g]);
+    }
 }
 
 /* Takes all rows of x through n tiles. */
-static inline __attribute__((always_inline)) void q8_all_rows(
-    const Q8Kind kind, const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
+static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out) {
     size_t r = 0;
     for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
-        q8_rows(kind, Q8_ROWS, tiles, n, m, r, at, out);
-    if (m->n_rows - r == 3)
-        q8_rows(kind, 3, tiles, n, m, r, at, out);
-    else if (m->n_rows - r == 2)
-        q8_rows(kind, 2, tiles, n, m, r, at, out);
-    else if (m->n_rows - r == 1)
-        q8_rows(kind, 1, tiles, n, m, r, at, out);
+        q8_rows(kind, Q8_ROWS, groups, tiles, n, m, r, at, out);
+    if (Q8_ROWS > 2 && m->n_rows - r >= 2) {
+        q8_rows(kind, 2, groups, tiles, n, m, r, at, out);
+        r += 2;
+    }
+    if (m->n_rows > r)
+        q8_rows(kind, 1, groups, tiles, n, m, r, at, out);
 }
 
-typedef void Q8Rows(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out);
+typedef void Q8Rows(
+    const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out);
 
-static void q8_small32(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
-    q8_all_rows(Q8_SMALL32, tiles, n, m, at, out);
-}
-
-static void q8_byte16(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
-    q8_all_rows(Q8_BYTE16, tiles, n, m, at, out);
-}
-
-static void q8_signed32(const Q8Tile *tiles, size_t n, const Matmul *m, size_t at, size_t out) {
-    q8_all_rows(Q8_SIGNED32, tiles, n, m, at, out);
-}
+/* One function for each kind of format. */
+#define Q8_KIND(name, ...)                                                                                             \
+    static void name(                                                                                                  \
+        const int groups, const Q8Tile(*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out) {          \
+        const Q8Kind kind = {__VA_ARGS__};                                                                             \
+        if (groups == 1)                                                                                               \
+            q8_all_rows(kind, 1, tiles, n, m, at, out);                                                                \
+        else                                                                                                           \
+            q8_all_rows(kind, Q8_GROUPS, tiles, n, m, at, out);                                                        \
+    }
 
 static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
-    Q8Tile tiles[Q8_DEPTH];
+    Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
+    const size_t ahead = Q8_GROUPS * VF_LANES * m->w_stride;
 
-    for (size_t out = 0; out < m->n_out; out += VF_LANES) {
-        const uint8_t *rows[VF_LANES]; /* beyond the edge the last one again: computed and dropped */
-        for (size_t i = 0; i < VF_LANES; i++)
-            rows[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride;
+    for (size_t out = 0; out < m->n_out; out += Q8_GROUPS * VF_LANES) {
+        const int groups = m->n_out - out > VF_LANES ? Q8_GROUPS : 1;
+        const uint8_t *rows[Q8_GROUPS][VF_LANES]; /* beyond the edge the last one again: computed and dropped */
+        for (int g = 0; g < groups; g++)
+            for (size_t i = 0; i < VF_LANES; i++)
+                rows[g][i] = m->w + MIN(out + g * VF_LANES + i, m->n_out - 1) * m->w_stride;
 
         for (size_t at = 0; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
-            for (size_t i = 0; i < n; i += Q8_GROUP)
-                unpack(rows, at + i, MIN((size_t)Q8_GROUP, n - i), VF_LANES * m->w_stride, tiles + i);
-            multiply(tiles, n, m, at, out);
+            for (int g = 0; g < groups; g++)
+                for (size_t i = 0; i < n; i += Q8_GROUP)
+                    unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), ahead, tiles[g] + i);
+            multiply(groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, m, at, out);
         }
     }
 }

@@ -8,6 +8,8 @@
 
 #define VF_LANES    8
 #define MATMUL_ROWS 3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
+#define Q8_ROWS     2 /* rows of x and groups of outputs in one: 2 * 2 * 2 sums, weights, x and products */
+#define Q8_GROUPS   2
 
 typedef __m256 VF;
 typedef __m256i VI;
@@ -80,6 +82,10 @@ static inline VF vf_round(VF x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+static inline VF vf_abs(VF x) {
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
+
 /* 2^n for integral n in [-126, 127] */
 static inline VF vf_pow2(VF n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
@@ -136,36 +142,151 @@ static inline VF vf_from_i8(__m128i bytes) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
+/* Integral values in [-127, 127] as bytes. */
+static inline void vf_store_i8(int8_t *p, VF x) {
+    __m256i words = _mm256_cvtps_epi32(x);
+    __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(packed, packed));
+}
+
+/* ------------------------------------------------------------------------------------------------------- integers */
+
+static inline VI vi_set8(int x) {
+    return _mm256_set1_epi8((char)x);
+}
+
+static inline VI vi_set32(int32_t x) {
+    return _mm256_set1_epi32(x);
+}
+
+static inline VI vi_and(VI a, VI b) {
+    return _mm256_and_si256(a, b);
+}
+
+static inline VI vi_or(VI a, VI b) {
+    return _mm256_or_si256(a, b);
+}
+
+static inline VI vi_shl16(VI x, int n) {
+    return _mm256_slli_epi16(x, n);
+}
+
+static inline VI vi_shr16(VI x, int n) {
+    return _mm256_srli_epi16(x, n);
+}
+
+static inline VI vi_shl32(VI x, int n) {
+    return _mm256_slli_epi32(x, n);
+}
+
+static inline VI vi_shr32(VI x, int n) {
+    return _mm256_srli_epi32(x, n);
+}
+
+static inline VI vi_sar32(VI x, int n) {
+    return _mm256_srai_epi32(x, n);
+}
+
+static inline VI vi_add8(VI a, VI b) {
+    return _mm256_add_epi8(a, b);
+}
+
+static inline VI vi_add16(VI a, VI b) {
+    return _mm256_add_epi16(a, b);
+}
+
+static inline VI vi_add32(VI a, VI b) {
+    return _mm256_add_epi32(a, b);
+}
+
+static inline VI vi_mul32(VI a, VI b) {
+    return _mm256_mullo_epi32(a, b);
+}
+
+static inline VI vi_max32(VI a, VI b) {
+    return _mm256_max_epi32(a, b);
+}
+
+static inline VI vi_abs8(VI x) {
+    return _mm256_abs_epi8(x);
+}
+
+/* x with the sign of w on top; 0 or x where w is 0 */
+static inline VI vi_sign8(VI x, VI w) {
+    return _mm256_sign_epi8(x, w);
+}
+
+static inline VF vf_from_int(VI x) {
+    return _mm256_cvtepi32_ps(x);
+}
+
+static inline VF vf_from_bits(VI x) {
+    return _mm256_castsi256_ps(x);
+}
+
+/* The half in the lower part of every lane. */
+static inline VF vf_from_half_lanes(VI x) {
+    VI low = _mm256_packus_epi32(_mm256_and_si256(x, _mm256_set1_epi32(0xFFFF)), _mm256_setzero_si256());
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(low, 0xD8)));
+}
+
+/* values[i] for every byte i < 16 */
+static inline VI vi_table(const int8_t values[16]) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)values));
+}
+
+static inline VI vi_look_up(VI table, VI index) {
+    return _mm256_shuffle_epi8(table, index);
+}
+
 /* Four bytes of x for every lane. */
-static inline VI four_of(const int8_t *x) {
+static inline VI vi_four_of(const int8_t *x) {
     int32_t bytes;
     memcpy(&bytes, x, sizeof(bytes));
     return _mm256_set1_epi32(bytes);
 }
 
-/* Sums over 16 elements of unsigned bytes <= 31 times x: the 16-bit sums stay below 4 * 2 * 31 * 128 < 2^15. */
-static inline VF q8_dot_small(const VI q[4], const int8_t *x) {
-    VI a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], four_of(x)), _mm256_maddubs_epi16(q[1], four_of(x + 4)));
-    VI b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], four_of(x + 8)), _mm256_maddubs_epi16(q[3], four_of(x + 12)));
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1)));
+/* Two products of unsigned and signed bytes added, in 16 bits. */
+static inline VI vi_dot_narrow(VI unsigned_bytes, VI signed_bytes) {
+    return _mm256_maddubs_epi16(unsigned_bytes, signed_bytes);
 }
 
-/* Bytes <= 63: two products fit 16 bits, 2 * 2 * 63 * 128 < 2^15. */
-static inline VF q8_dot_byte(const VI q[4], const int8_t *x) {
-    const VI one = _mm256_set1_epi16(1);
-    VI a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], four_of(x)), _mm256_maddubs_epi16(q[1], four_of(x + 4)));
-    VI b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], four_of(x + 8)), _mm256_maddubs_epi16(q[3], four_of(x + 12)));
-    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one)));
+/* The two 16-bit halves of every lane added. */
+static inline VI vi_widen_pairs(VI x) {
+    return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
 
-/* Any signed bytes: the sign goes over to x, which never is -128; 2 * 128 * 127 < 2^15. */
-static inline VF q8_dot_signed(const VI q[4], const int8_t *x) {
-    const VI one = _mm256_set1_epi16(1);
-    VI sum = _mm256_setzero_si256();
+/* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
+static inline __attribute__((always_inline)) void load_columns(
+    const uint8_t *const rows[VF_LANES], size_t offset, VI t[4]) {
+    VI v[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        VI products = _mm256_maddubs_epi16(_mm256_abs_epi8(q[j]), _mm256_sign_epi8(four_of(x + 4 * j), q[j]));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, one));
+        VI low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(rows[j] + offset)));
+        v[j] = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(rows[j + 4] + offset)), 1);
     }
-    return _mm256_cvtepi32_ps(sum);
+    VI a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
+    VI c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm256_unpacklo_epi64(a, c);
+    t[1] = _mm256_unpackhi_epi64(a, c);
+    t[2] = _mm256_unpacklo_epi64(b, d);
+    t[3] = _mm256_unpackhi_epi64(b, d);
+}
+
+/* A half at `offset` of each row. */
+static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset) {
+    int16_t h[VF_LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&h[i], rows[i] + offset, sizeof(h[i]));
+    return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
+}
+
+/* Four bytes at `offset` of each row. */
+static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset) {
+    int32_t w[VF_LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
+    return _mm256_setr_epi32(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
 }

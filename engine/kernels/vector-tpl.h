@@ -6,19 +6,9 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "load-store-tpl.h"
 
 #define FOR_VECTORS(i, n) for (size_t i = 0; i < (n); i += VF_LANES)
-
-static inline VF load_upto(const float *p, size_t left) {
-    return left >= VF_LANES ? vf_load(p) : vf_load_part(p, left);
-}
-
-static inline void store_upto(float *p, size_t left, VF x) {
-    if (left >= VF_LANES)
-        vf_store(p, x);
-    else
-        vf_store_part(p, left, x);
-}
 
 /* e^x within 2 units in the last place: x = n ln 2 + r, a polynomial for e^r (Cody and Waite's reduction, Taylor
  * coefficients: |r| <= 0.35 needs degree 7). Saturates instead of overflowing into the exponent's sign. */
@@ -37,6 +27,30 @@ static inline VF exp_vector(VF x) {
     p = vf_fma(p, r, vf_set(1.0f));
     p = vf_fma(p, r, vf_set(1.0f));
     return vf_mul(p, vf_pow2(n));
+}
+
+static void unpack_f16(const void *blocks, float *out, size_t n) {
+    const uint8_t *p = blocks;
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(out + i, vf_load_half(p + 2 * i));
+    if (i < n) {
+        uint16_t tail[VF_LANES] = {};
+        memcpy(tail, p + 2 * i, (n - i) * sizeof(*tail));
+        vf_store_part(out + i, n - i, vf_load_half(tail));
+    }
+}
+
+static void unpack_bf16(const void *blocks, float *out, size_t n) {
+    const uint8_t *p = blocks;
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(out + i, vf_load_bfloat(p + 2 * i));
+    if (i < n) {
+        uint16_t tail[VF_LANES] = {};
+        memcpy(tail, p + 2 * i, (n - i) * sizeof(*tail));
+        vf_store_part(out + i, n - i, vf_load_bfloat(tail));
+    }
 }
 
 static void vector_to_half(const float *x, uint16_t *out, size_t n) {

@@ -1,0 +1,44 @@
+/* The slots of the table that work on floats. */
+#pragma once
+
+#include "matmul-tpl.h"
+#include "vector-tpl.h"
+
+static void matmul_f32(const Matmul *m) {
+    matmul_floats(FLOAT_32, m, NULL);
+}
+
+static void matmul_f16(const Matmul *m) {
+    matmul_floats(FLOAT_HALF, m, unpack_f16);
+}
+
+static void matmul_bf16(const Matmul *m) {
+    matmul_floats(FLOAT_BFLOAT, m, unpack_bf16);
+}
+
+/* Formats without an unpacking of their own. */
+static void matmul_any(const Matmul *m) {
+    matmul_tiles(m, m->traits->dequantize);
+}
+
+static void float_fill(Kernels *k) {
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
+        if (k->matmul[type])
+            k->matmul[type] = matmul_any;
+    k->matmul[TENSOR_F32] = matmul_f32;
+    k->matmul[TENSOR_F16] = matmul_f16;
+    k->matmul[TENSOR_BF16] = matmul_bf16;
+    k->dequantize[TENSOR_F16] = unpack_f16;
+    k->dequantize[TENSOR_BF16] = unpack_bf16;
+
+    k->to_half = vector_to_half;
+    k->add = vector_add;
+    k->scale = vector_scale;
+    k->silu_mul = vector_silu_mul;
+    k->gelu_mul = vector_gelu_mul;
+    k->rms_norm = vector_rms_norm;
+    k->rope_interleaved = vector_rope_interleaved;
+    k->rope_halves = vector_rope_halves;
+    k->softmax_block = vector_softmax_block;
+    k->weighted_sum = vector_weighted_sum;
+}

@@ -1,0 +1,13 @@
+/* AVX-512 F, BW, VL and DQ: the templates instantiated. */
+#include "kernels.h"
+#include "simd-avx512.h"
+
+#include "float-table-tpl.h"
+
+#include "q8-dot-narrow.h"
+#include "q8-table-tpl.h"
+
+void kernels_fill_avx512(Kernels *k) {
+    float_fill(k);
+    q8_fill(k);
+}

@@ -1,0 +1,36 @@
+/* Dot products for tiers that multiply unsigned by signed bytes into sums of 16 bits, over vi_dot_narrow() and the like
+ * of simd-*.h. The sums stay in 16 bits for as many steps as cannot overflow them, which the size of the weights
+ * decides; x is never -128. */
+#pragma once
+
+#include <stdbool.h>
+
+#define Q8_FLOAT_OFFSETS true  /* weights stay unsigned, their offset is taken off as a minimum */
+#define Q8_STARTS        false /* sums start from 0 */
+
+typedef struct Q8Sum {
+    VI narrow, wide;
+} Q8Sum;
+
+static inline VI q8_place(VI q, const int offset) {
+    return q;
+}
+
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, const int32_t *start) {
+}
+
+/* Step `step` of four: four products a lane. */
+static inline __attribute__((always_inline)) void q8_sum_add(Q8Sum *s, const int bits, const int step, VI w, VI x) {
+    /* the largest sums of a run: 4 * 2 * 31 * 127, 2 * 2 * 63 * 127, 2 * 128 * 127 < 2^15 */
+    const int run = bits <= 5 ? 4 : bits == 6 ? 2 : 1;
+    VI products = bits == 8 ? vi_dot_narrow(vi_abs8(w), vi_sign8(x, w)) : vi_dot_narrow(w, x);
+    s->narrow = step % run == 0 ? products : vi_add16(s->narrow, products);
+    if (step % run == run - 1) {
+        VI wide = vi_widen_pairs(s->narrow);
+        s->wide = step < run ? wide : vi_add32(s->wide, wide);
+    }
+}
+
+static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
+    return vf_from_int(s->wide);
+}

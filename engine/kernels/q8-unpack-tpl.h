@@ -1,0 +1,349 @@
+/* The unpacking of weight formats into the tiles of q8-tpl.h, written over the primitives of simd-*.h. The layouts are
+ * those of blocks.h; each format is loaded in columns of 16 bytes of VF_LANES rows at once. Values that the format
+ * counts from an offset go through q8_place(), for each family of dot products wants them in another form. */
+#pragma once
+
+#include <string.h>
+
+#include "blocks.h"
+#include "q8-tpl.h"
+
+static inline void prefetch_rows(const uint8_t *const rows[VF_LANES], size_t offset, size_t size) {
+    for (int i = 0; i < VF_LANES; i++)
+        prefetch_range(rows[i] + offset, size);
+}
+
+static inline VI low_nibbles_of(VI x) {
+    return vi_and(x, vi_set8(15));
+}
+
+static inline VI high_nibbles_of(VI x) {
+    return vi_and(vi_shr16(x, 4), vi_set8(15));
+}
+
+/* Byte i of every lane as a float. */
+static inline __attribute__((always_inline)) VF byte_of(VI x, const int i) {
+    return vf_from_int(vi_and(vi_shr32(x, 8 * i), vi_set32(255)));
+}
+
+static inline __attribute__((always_inline)) VF signed_byte_of(VI x, const int i) {
+    return vf_from_int(vi_sar32(vi_shl32(x, 24 - 8 * i), 24));
+}
+
+/* Bit `from` of every byte, moved to bit `to`. */
+static inline __attribute__((always_inline)) VI move_bit(VI x, const int from, const int to) {
+    VI moved = from > to ? vi_shr16(x, from - to) : vi_shl16(x, to - from);
+    return vi_and(moved, vi_set8(1 << to));
+}
+
+static inline __attribute__((always_inline)) VI two_bits_of(VI x, const int at) {
+    return vi_and(vi_shr16(x, at), vi_set8(3));
+}
+
+/* Bits 4j..4j+3 of every lane, one to a byte, as its fifth bit. */
+static inline __attribute__((always_inline)) VI fifth_bits(VI bits, const int j) {
+    VI four = vi_and(vi_shr32(bits, 4 * j), vi_set32(15));
+    return vi_shl16(vi_and(vi_mul32(four, vi_set32(0x00204081)), vi_set8(1)), 4);
+}
+
+/* The scale of elements 16h.. of a tile, or of all of them, whose values count from `offset`. */
+static inline __attribute__((always_inline)) void set_scale(Q8Tile *t, const int h, VF scale, const int offset) {
+    t->scale[h] = scale;
+    if (Q8_FLOAT_OFFSETS)
+        t->min[h] = vf_mul(scale, vf_set((float)offset));
+}
+
+/* 16 bytes of nibbles of each row: the low ones are the first half of a tile. */
+static inline __attribute__((always_inline)) void nibbles(const uint8_t *const rows[VF_LANES], size_t qs, VI q[8]) {
+    VI t[4];
+    load_columns(rows, qs, t);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        q[j] = low_nibbles_of(t[j]);
+        q[4 + j] = high_nibbles_of(t[j]);
+    }
+}
+
+static inline __attribute__((always_inline)) void place_all(VI q[8], const int offset) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++)
+        q[j] = q8_place(q[j], offset);
+}
+
+static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockQ4_0) + ahead, n * sizeof(BlockQ4_0));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ4_0);
+        nibbles(rows, block + offsetof(BlockQ4_0, qs), tiles[b].q);
+        place_all(tiles[b].q, 8);
+        set_scale(&tiles[b], 0, load_halves(rows, block), 8);
+    }
+}
+
+static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockQ8_0) + ahead, n * sizeof(BlockQ8_0));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ8_0);
+        load_columns(rows, block + offsetof(BlockQ8_0, qs), tiles[b].q);
+        load_columns(rows, block + offsetof(BlockQ8_0, qs) + 16, tiles[b].q + 4);
+        place_all(tiles[b].q, 0);
+        tiles[b].scale[0] = load_halves(rows, block);
+    }
+}
+
+static void q8_unpack_q4_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockQ4_1) + ahead, n * sizeof(BlockQ4_1));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ4_1);
+        nibbles(rows, block + offsetof(BlockQ4_1, qs), tiles[b].q);
+        tiles[b].scale[0] = load_halves(rows, block);
+        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ4_1, m)));
+    }
+}
+
+/* The quants of Q5_0 and Q5_1. */
+static inline __attribute__((always_inline)) void five_bits(
+    const uint8_t *const rows[VF_LANES], size_t qs, size_t qh, VI q[8]) {
+    VI bits = load_words32(rows, qh);
+    nibbles(rows, qs, q);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++)
+        q[j] = vi_or(q[j], fifth_bits(bits, j));
+}
+
+static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockQ5_0) + ahead, n * sizeof(BlockQ5_0));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ5_0);
+        five_bits(rows, block + offsetof(BlockQ5_0, qs), block + offsetof(BlockQ5_0, qh), tiles[b].q);
+        place_all(tiles[b].q, 16);
+        set_scale(&tiles[b], 0, load_halves(rows, block), 16);
+    }
+}
+
+static void q8_unpack_q5_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockQ5_1) + ahead, n * sizeof(BlockQ5_1));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ5_1);
+        five_bits(rows, block + offsetof(BlockQ5_1, qs), block + offsetof(BlockQ5_1, qh), tiles[b].q);
+        tiles[b].scale[0] = load_halves(rows, block);
+        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ5_1, m)));
+    }
+}
+
+/* The sixteen bytes before the quants of Q4_K and Q5_K: d, dmin and the packed scales (see k4_scales()), all rows at
+ * once. */
+static inline __attribute__((always_inline)) void k4_tile_scales(
+    const uint8_t *const rows[VF_LANES], size_t block, Q8Tile *tiles) {
+    VI t[4], scales[2], mins[2];
+    load_columns(rows, block, t);
+    VF d = vf_from_half_lanes(t[0]), dmin = vf_from_half_lanes(vi_shr32(t[0], 16));
+
+    scales[0] = vi_and(t[1], vi_set8(63));
+    mins[0] = vi_and(t[2], vi_set8(63));
+    scales[1] = vi_or(low_nibbles_of(t[3]), vi_shl16(two_bits_of(t[1], 6), 4));
+    mins[1] = vi_or(high_nibbles_of(t[3]), vi_shl16(two_bits_of(t[2], 6), 4));
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++) {
+        tiles[g].scale[0] = vf_mul(d, byte_of(scales[g / 4], g % 4));
+        tiles[g].min[0] = vf_mul(dmin, byte_of(mins[g / 4], g % 4));
+    }
+}
+
+static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ4_K);
+    prefetch_rows(rows, block + ahead, sizeof(BlockQ4_K));
+    k4_tile_scales(rows, block, tiles);
+    for (size_t g = 0; g < n; g += 2)
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++) {
+            VI t[4];
+            load_columns(rows, block + offsetof(BlockQ4_K, qs) + g * 16 + h * 16, t);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) {
+                tiles[g].q[4 * h + j] = low_nibbles_of(t[j]);
+                tiles[g + 1].q[4 * h + j] = high_nibbles_of(t[j]);
+            }
+        }
+}
+
+static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ5_K);
+    prefetch_rows(rows, block + ahead, sizeof(BlockQ5_K));
+    k4_tile_scales(rows, block, tiles);
+    for (int h = 0; h < 2; h++) {
+        VI high[4];
+        load_columns(rows, block + offsetof(BlockQ5_K, qh) + h * 16, high);
+#pragma GCC unroll 4
+        for (int g = 0; g < 8; g += 2) {
+            VI t[4];
+            load_columns(rows, block + offsetof(BlockQ5_K, qs) + g * 16 + h * 16, t);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) {
+                tiles[g].q[4 * h + j] = vi_or(low_nibbles_of(t[j]), move_bit(high[j], g, 4));
+                tiles[g + 1].q[4 * h + j] = vi_or(high_nibbles_of(t[j]), move_bit(high[j], g + 1, 4));
+            }
+        }
+    }
+}
+
+static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    const VI high = vi_set8(0x30);
+    size_t block = at / 8 * sizeof(BlockQ6_K);
+    prefetch_rows(rows, block + ahead, sizeof(BlockQ6_K));
+
+    VF d = load_halves(rows, block + offsetof(BlockQ6_K, d));
+    VI scales[4];
+    load_columns(rows, block + offsetof(BlockQ6_K, scales), scales);
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++)
+        set_scale(&tiles[s / 2], s % 2, vf_mul(d, signed_byte_of(scales[s / 4], s % 4)), 32);
+    for (size_t g = 0; g < n; g += 4)
+        for (int h = 0; h < 2; h++) {
+            size_t ql = block + offsetof(BlockQ6_K, ql) + g * 16 + h * 16;
+            size_t qh = block + offsetof(BlockQ6_K, qh) + g * 8 + h * 16;
+            VI a[4], b[4], c[4];
+            load_columns(rows, ql, a);
+            load_columns(rows, ql + 32, b);
+            load_columns(rows, qh, c);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) {
+                Q8Tile *t = &tiles[g];
+                int i = 4 * h + j;
+                t[0].q[i] = q8_place(vi_or(low_nibbles_of(a[j]), vi_and(vi_shl16(c[j], 4), high)), 32);
+                t[1].q[i] = q8_place(vi_or(low_nibbles_of(b[j]), vi_and(vi_shl16(c[j], 2), high)), 32);
+                t[2].q[i] = q8_place(vi_or(high_nibbles_of(a[j]), vi_and(c[j], high)), 32);
+                t[3].q[i] = q8_place(vi_or(high_nibbles_of(b[j]), vi_and(vi_shr16(c[j], 2), high)), 32);
+            }
+        }
+}
+
+static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ2_K);
+    prefetch_rows(rows, block + ahead, sizeof(BlockQ2_K));
+
+    VF d = load_halves(rows, block + offsetof(BlockQ2_K, d));
+    VF dmin = load_halves(rows, block + offsetof(BlockQ2_K, dmin));
+    VI scales[4];
+    load_columns(rows, block + offsetof(BlockQ2_K, scales), scales);
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++) {
+        tiles[s / 2].scale[s % 2] = vf_mul(d, byte_of(low_nibbles_of(scales[s / 4]), s % 4));
+        tiles[s / 2].min[s % 2] = vf_mul(dmin, byte_of(high_nibbles_of(scales[s / 4]), s % 4));
+    }
+    for (int part = 0; part < 4; part++) { /* 16 bytes hold a half of four tiles */
+        int first = part / 2 * 4, h = part % 2;
+        VI t[4];
+        load_columns(rows, block + offsetof(BlockQ2_K, qs) + part * 16, t);
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                tiles[first + g].q[4 * h + j] = two_bits_of(t[j], 2 * g);
+    }
+}
+
+/* The 6-bit scales of Q3_K, see q3_k_scales(), before 32 is taken off. */
+static inline void q3_k_tile_scales(const uint8_t *const rows[VF_LANES], size_t offset, VI scales[4]) {
+    VI a = load_words32(rows, offset), b = load_words32(rows, offset + 4), c = load_words32(rows, offset + 8);
+    scales[0] = vi_or(low_nibbles_of(a), vi_shl16(two_bits_of(c, 0), 4));
+    scales[1] = vi_or(low_nibbles_of(b), vi_shl16(two_bits_of(c, 2), 4));
+    scales[2] = vi_or(high_nibbles_of(a), vi_shl16(two_bits_of(c, 4), 4));
+    scales[3] = vi_or(high_nibbles_of(b), vi_shl16(two_bits_of(c, 6), 4));
+}
+
+static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ3_K);
+    prefetch_rows(rows, block + ahead, sizeof(BlockQ3_K));
+
+    VF d = load_halves(rows, block + offsetof(BlockQ3_K, d));
+    VI scales[4], mask[2][4];
+    q3_k_tile_scales(rows, block + offsetof(BlockQ3_K, scales), scales);
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++)
+        set_scale(&tiles[s / 2], s % 2, vf_mul(d, vf_sub(byte_of(scales[s / 4], s % 4), vf_set(32))), 4);
+    load_columns(rows, block + offsetof(BlockQ3_K, hmask), mask[0]);
+    load_columns(rows, block + offsetof(BlockQ3_K, hmask) + 16, mask[1]);
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; part++) {
+        const int first = part / 2 * 4, h = part % 2;
+        VI t[4];
+        load_columns(rows, block + offsetof(BlockQ3_K, qs) + part * 16, t);
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                tiles[first + g].q[4 * h + j] =
+                    q8_place(vi_or(two_bits_of(t[j], 2 * g), move_bit(mask[h][j], first + g, 2)), 4);
+    }
+}
+
+static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockTQ2_0);
+    prefetch_rows(rows, block + ahead, sizeof(BlockTQ2_0));
+
+    VF d = load_halves(rows, block + offsetof(BlockTQ2_0, d));
+    for (int g = 0; g < 8; g++)
+        set_scale(&tiles[g], 0, d, 1);
+    for (int part = 0; part < 4; part++) {
+        int first = part / 2 * 4, h = part % 2;
+        VI t[4];
+        load_columns(rows, block + offsetof(BlockTQ2_0, qs) + part * 16, t);
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                tiles[first + g].q[4 * h + j] = q8_place(two_bits_of(t[j], 2 * g), 1);
+    }
+}
+
+/* Nibbles that stand for the values of a table. */
+static inline __attribute__((always_inline)) void look_up(
+    const uint8_t *const rows[VF_LANES], size_t qs, const int8_t values[16], VI q[8]) {
+    const VI table = q8_place(vi_table(values), 0);
+    nibbles(rows, qs, q);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++)
+        q[j] = vi_look_up(table, q[j]);
+}
+
+static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockIQ4_NL) + ahead, n * sizeof(BlockIQ4_NL));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockIQ4_NL);
+        look_up(rows, block + offsetof(BlockIQ4_NL, qs), iq4_values, tiles[b].q);
+        tiles[b].scale[0] = load_halves(rows, block);
+    }
+}
+
+static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ4_XS);
+    prefetch_rows(rows, block + ahead, sizeof(BlockIQ4_XS));
+
+    VF d = load_halves(rows, block + offsetof(BlockIQ4_XS, d));
+    VI high = vi_shr32(load_words32(rows, block), 16); /* scales_h */
+    VI low = load_words32(rows, block + offsetof(BlockIQ4_XS, scales_l));
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++) {
+        VI l = vi_and(vi_shr32(low, 4 * g), vi_set32(15));
+        VI h = vi_and(vi_shr32(high, 2 * g), vi_set32(3));
+        VF scale = vf_sub(vf_from_int(vi_or(l, vi_shl32(h, 4))), vf_set(32));
+        tiles[g].scale[0] = vf_mul(d, scale);
+        look_up(rows, block + offsetof(BlockIQ4_XS, qs) + g * 16, iq4_values, tiles[g].q);
+    }
+}
+
+/* mxfp4_scale() of each lane: the exponent is one less than e; for e < 2 what is left of the mantissa's leading bit. */
+static inline VF mxfp4_scales(VI e) {
+    VI normal = vi_shl32(vi_add32(e, vi_set32(-1)), 23), subnormal = vi_shl32(vi_add32(e, vi_set32(1)), 21);
+    return vf_from_bits(vi_max32(normal, subnormal));
+}
+
+static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+    prefetch_rows(rows, at * sizeof(BlockMXFP4) + ahead, n * sizeof(BlockMXFP4));
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockMXFP4);
+        look_up(rows, block + offsetof(BlockMXFP4, qs), mxfp4_values, tiles[b].q);
+        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
+    }
+}

@@ -1,0 +1,294 @@
+/* The vector primitives of the templates, for AVX-512 F, BW, VL and DQ. */
+#pragma once
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VF_LANES    16
+#define MATMUL_ROWS 6 /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
+#define Q8_ROWS     4 /* rows of x and groups of outputs in one: 2 * 4 * 2 sums, weights, x and products */
+#define Q8_GROUPS   2
+
+typedef __m512 VF;
+typedef __m512i VI;
+
+static inline VF vf_zero(void) {
+    return _mm512_setzero_ps();
+}
+
+static inline VF vf_set(float x) {
+    return _mm512_set1_ps(x);
+}
+
+static inline VF vf_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+
+static inline void vf_store(float *p, VF x) {
+    _mm512_storeu_ps(p, x);
+}
+
+static inline __mmask16 vf_mask(size_t n) {
+    return (__mmask16)((1u << n) - 1);
+}
+
+/* The first n < VF_LANES elements, zeros beyond; nothing beyond is touched. */
+static inline VF vf_load_part(const float *p, size_t n) {
+    return _mm512_maskz_loadu_ps(vf_mask(n), p);
+}
+
+static inline void vf_store_part(float *p, size_t n, VF x) {
+    _mm512_mask_storeu_ps(p, vf_mask(n), x);
+}
+
+static inline VF vf_add(VF a, VF b) {
+    return _mm512_add_ps(a, b);
+}
+
+static inline VF vf_sub(VF a, VF b) {
+    return _mm512_sub_ps(a, b);
+}
+
+static inline VF vf_mul(VF a, VF b) {
+    return _mm512_mul_ps(a, b);
+}
+
+static inline VF vf_div(VF a, VF b) {
+    return _mm512_div_ps(a, b);
+}
+
+/* a * b + c, rounded once */
+static inline VF vf_fma(VF a, VF b, VF c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* c - a * b, rounded once */
+static inline VF vf_fnma(VF a, VF b, VF c) {
+    return _mm512_fnmadd_ps(a, b, c);
+}
+
+/* NaN in b is handed on. */
+static inline VF vf_max(VF a, VF b) {
+    return _mm512_max_ps(a, b);
+}
+
+static inline VF vf_min(VF a, VF b) {
+    return _mm512_min_ps(a, b);
+}
+
+static inline VF vf_round(VF x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static inline VF vf_abs(VF x) {
+    return _mm512_abs_ps(x);
+}
+
+/* 2^n for integral n in [-126, 127] */
+static inline VF vf_pow2(VF n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+
+/* Neighbours 2i and 2i + 1 exchanged. */
+static inline VF vf_swap_pairs(VF x) {
+    return _mm512_permute_ps(x, 0xB1);
+}
+
+/* The upper lanes added to the lower. */
+static inline __m256 fold(VF x) {
+    return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+
+/* out[i] = sum of the lanes of the i-th argument, each in the same order */
+static inline void vf_sum4(VF a, VF b, VF c, VF d, float out[4]) {
+    __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(fold(a), fold(b)), _mm256_hadd_ps(fold(c), fold(d)));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
+}
+
+static inline float vf_sum(VF a) {
+    float out[4];
+    vf_sum4(a, a, a, a, out);
+    return out[0];
+}
+
+static inline float vf_max_lane(VF a) {
+    __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+static inline VF vf_load_half(const void *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+static inline void vf_store_half(uint16_t *p, VF x) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline VF vf_load_bfloat(const void *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+
+/* Into the second-level cache: what is fetched a whole group of rows ahead would push the present one out of the first.
+ */
+static inline void prefetch_range(const uint8_t *p, size_t size) {
+    for (size_t i = 0; i < size; i += 64)
+        _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+}
+
+/* Integral values in [-127, 127] as bytes. */
+static inline void vf_store_i8(int8_t *p, VF x) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+/* ------------------------------------------------------------------------------------------------------- integers */
+
+static inline VI vi_set8(int x) {
+    return _mm512_set1_epi8((char)x);
+}
+
+static inline VI vi_set32(int32_t x) {
+    return _mm512_set1_epi32(x);
+}
+
+static inline VI vi_and(VI a, VI b) {
+    return _mm512_and_si512(a, b);
+}
+
+static inline VI vi_or(VI a, VI b) {
+    return _mm512_or_si512(a, b);
+}
+
+static inline VI vi_shl16(VI x, int n) {
+    return _mm512_slli_epi16(x, n);
+}
+
+static inline VI vi_shr16(VI x, int n) {
+    return _mm512_srli_epi16(x, n);
+}
+
+static inline VI vi_shl32(VI x, int n) {
+    return _mm512_slli_epi32(x, n);
+}
+
+static inline VI vi_shr32(VI x, int n) {
+    return _mm512_srli_epi32(x, n);
+}
+
+static inline VI vi_sar32(VI x, int n) {
+    return _mm512_srai_epi32(x, n);
+}
+
+static inline VI vi_add8(VI a, VI b) {
+    return _mm512_add_epi8(a, b);
+}
+
+static inline VI vi_add16(VI a, VI b) {
+    return _mm512_add_epi16(a, b);
+}
+
+static inline VI vi_add32(VI a, VI b) {
+    return _mm512_add_epi32(a, b);
+}
+
+static inline VI vi_mul32(VI a, VI b) {
+    return _mm512_mullo_epi32(a, b);
+}
+
+static inline VI vi_max32(VI a, VI b) {
+    return _mm512_max_epi32(a, b);
+}
+
+static inline VI vi_abs8(VI x) {
+    return _mm512_abs_epi8(x);
+}
+
+/* x with the sign of w on top */
+static inline VI vi_sign8(VI x, VI w) {
+    return _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+}
+
+static inline VF vf_from_int(VI x) {
+    return _mm512_cvtepi32_ps(x);
+}
+
+static inline VF vf_from_bits(VI x) {
+    return _mm512_castsi512_ps(x);
+}
+
+/* The half in the lower part of every lane. */
+static inline VF vf_from_half_lanes(VI x) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x));
+}
+
+/* values[i] for every byte i < 16 */
+static inline VI vi_table(const int8_t values[16]) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)values));
+}
+
+static inline VI vi_look_up(VI table, VI index) {
+    return _mm512_shuffle_epi8(table, index);
+}
+
+/* Four bytes of x for every lane. */
+static inline VI vi_four_of(const int8_t *x) {
+    int32_t bytes;
+    memcpy(&bytes, x, sizeof(bytes));
+    return _mm512_set1_epi32(bytes);
+}
+
+/* Two products of unsigned and signed bytes added, in 16 bits. */
+static inline VI vi_dot_narrow(VI unsigned_bytes, VI signed_bytes) {
+    return _mm512_maddubs_epi16(unsigned_bytes, signed_bytes);
+}
+
+/* The two 16-bit halves of every lane added. */
+static inline VI vi_widen_pairs(VI x) {
+    return _mm512_madd_epi16(x, _mm512_set1_epi16(1));
+}
+
+static inline __m128i row16(const uint8_t *p) {
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+/* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
+static inline __attribute__((always_inline)) void load_columns(
+    const uint8_t *const rows[VF_LANES], size_t offset, VI t[4]) {
+    VI v[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        v[j] = _mm512_castsi128_si512(row16(rows[j] + offset));
+        v[j] = _mm512_inserti32x4(v[j], row16(rows[j + 4] + offset), 1);
+        v[j] = _mm512_inserti32x4(v[j], row16(rows[j + 8] + offset), 2);
+        v[j] = _mm512_inserti32x4(v[j], row16(rows[j + 12] + offset), 3);
+    }
+    VI a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    VI c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm512_unpacklo_epi64(a, c);
+    t[1] = _mm512_unpackhi_epi64(a, c);
+    t[2] = _mm512_unpacklo_epi64(b, d);
+    t[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* A half at `offset` of each row. */
+static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset) {
+    int16_t h[VF_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&h[i], rows[i] + offset, sizeof(h[i]));
+    return _mm512_cvtph_ps(_mm256_setr_epi16(
+        h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]));
+}
+
+/* Four bytes at `offset` of each row. */
+static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset) {
+    int32_t w[VF_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
+    return _mm512_setr_epi32(
+        w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]);
+}
