@@ -108,16 +108,24 @@ void threads_run(Threads *t, void (*fn)(void *userdata, unsigned i), void *userd
     threads_barrier(t);
 }
 
-/* The crew takes no signals: they belong to the threads that expect them. */
+/* The crew takes no signals: they belong to the threads that expect them. Except those that a thread raises by what it
+ * does itself: blocked, they would kill the process at once, and SIGBUS is how mapping.c learns of a truncated file. */
+static void crew_signals(sigset_t *ret) {
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigfillset(ret);
+    for (size_t i = 0; i < ELEMENTSOF(own); i++)
+        sigdelset(ret, own[i]);
+}
+
 static int start_member(Threads *t, unsigned i) {
     Member *m = malloc(sizeof(*m));
     if (!m)
         return -ENOMEM;
     *m = (Member){.threads = t, .i = i};
 
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t blocked, before;
+    crew_signals(&blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int r = pthread_create(&t->crew[i - 1], NULL, member_main, m);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r != 0) {

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,6 +106,25 @@ static void test_no_more_threads_than_are_of_use(void **state) {
     assert_int_equal(threads_for(5000000), MIN(most, 2u));
 }
 
+static void read_mask(void *userdata, unsigned i) {
+    sigset_t *masks = userdata;
+    pthread_sigmask(SIG_BLOCK, NULL, &masks[i]);
+}
+
+/* A SIGBUS on a blocked thread kills the process before mapping.c can do anything about it. */
+static void test_the_crew_blocks_signals_but_its_own(void **state) {
+    _cleanup_(threads_freep) Threads *t = NULL;
+    sigset_t masks[3];
+    assert_int_equal(threads_new(3, &t, NULL), 0);
+    threads_run(t, read_mask, masks);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(sigismember(&masks[i], SIGBUS), 0);
+        assert_int_equal(sigismember(&masks[i], SIGSEGV), 0);
+        assert_int_equal(sigismember(&masks[i], SIGTERM), 1);
+        assert_int_equal(sigismember(&masks[i], SIGCHLD), 1);
+    }
+}
+
 static void test_a_crew_that_never_worked_ends(void **state) {
     for (int i = 0; i < 20; i++) {
         Threads *t = NULL;
@@ -120,6 +141,7 @@ int main(void) {
         cmocka_unit_test(test_sleeps_when_idle),
         cmocka_unit_test(test_runs_on_every_thread_once),
         cmocka_unit_test(test_no_more_threads_than_are_of_use),
+        cmocka_unit_test(test_the_crew_blocks_signals_but_its_own),
         cmocka_unit_test(test_a_crew_that_never_worked_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
