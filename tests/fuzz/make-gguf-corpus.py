@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Writes the seed corpus of fuzz-gguf: a small good model, and one file per way of being bad.
+"""Writes the seed corpora of fuzz-gguf and fuzz-gguf-parts: a small good model, and one file per way of being bad.
 
-    tests/fuzz/make-gguf-corpus.py tests/fuzz/corpus/gguf
+    tests/fuzz/make-gguf-corpus.py tests/fuzz/corpus
 """
 import struct
 import sys
@@ -118,11 +118,53 @@ def seeds():
                                                   key("tokenizer.ggml.eos_token_id", U32, 1000))
 
 
+def part(no, count, n_tensors, tensors=(), keys=(), kinds=(U16, U16, I32)):
+    own = [key(f"split.{n}", kind, v) for n, kind, v in zip(("no", "count", "tensors.count"), kinds, (no, count, n_tensors))
+           if v is not None]
+    return file([*keys, *own], [tensor(t, [8], T_F32, 32 * i) for i, t in enumerate(tensors)], b"\1" * 32 * len(tensors))
+
+
+def joined(*parts):
+    return b"".join(struct.pack("<H", len(p)) + p for p in parts)
+
+
+def split_seeds():
+    first, second = part(0, 2, 2, ["a"], [key("k", U32, 1)]), part(1, 2, 2, ["b"])
+    yield "good", joined(first, second)
+    yield "no-tensors-first", joined(part(0, 3, 3), part(1, 3, 3, ["a", "b"]), part(2, 3, 3, ["c"]))
+    yield "same-keys", joined(first, part(1, 2, 2, ["b"], [key("k", U32, 1)]))
+    yield "other-keys", joined(first, part(1, 2, 2, ["b"], [key("k", U32, 2)]))
+    yield "other-type", joined(first, part(1, 2, 2, ["b"], [key("k", U64, 1)]))
+    arrays = [array("s", STR, ["x", "yz"]), array("f", F32, [1.5])]
+    yield "same-arrays", joined(part(0, 2, 0, [], arrays), part(1, 2, 0, [], arrays))
+    yield "other-arrays", joined(part(0, 2, 0, [], arrays), part(1, 2, 0, [], [array("s", STR, ["x"])]))
+    yield "other-strings", joined(part(0, 2, 0, [], arrays), part(1, 2, 0, [], [array("s", STR, ["x", "y"])]))
+    yield "twice", joined(first, part(1, 2, 2, ["a"]))
+    yield "missing", joined(first)
+    yield "whole", joined(model("llama"))
+    yield "second-whole", joined(first, file([key("k", U32, 1)]))
+    yield "second-first", joined(second, first)
+    yield "second-twice", joined(first, first)
+    yield "count", joined(first, part(1, 3, 2, ["b"]))
+    yield "count-0", joined(part(0, 0, 2, ["a"]), second)
+    yield "count-65535", joined(part(0, 65535, 2, ["a"]), second)
+    yield "count-negative", joined(part(0, -2, 2, ["a"], kinds=(U16, I32, I32)), second)
+    yield "no-negative", joined(part(-1, 2, 2, ["a"], kinds=(I32, U16, I32)), second)
+    yield "no-missing", joined(part(None, 2, 2, ["a"]), second)
+    yield "no-string", joined(part("0", 2, 2, ["a"], kinds=(STR, U16, I32)), second)
+    yield "tensors", joined(first, part(1, 2, 3, ["b"]))
+    yield "tensors-missing", joined(part(0, 2, None, ["a"]), second)
+    yield "tensors-negative", joined(part(0, 2, -1, ["a"]), second)
+    yield "tensors-too-many", joined(first, part(1, 2, 2, ["b", "c"]))
+    yield "damaged", joined(first, second[:-40])
+
+
 def main():
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in seeds():
-        (folder / name).write_bytes(content)
+    for name, all_seeds in ("gguf", seeds()), ("gguf-parts", split_seeds()):
+        folder = Path(sys.argv[1]) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed, content in all_seeds:
+            (folder / seed).write_bytes(content)
 
 
 main()
