@@ -2,6 +2,10 @@
 #include "kernels.h"
 #include "simd-avx2.h"
 
+/* a register tile of bytes: rows of x times groups of outputs */
+#define Q8_ROWS   4
+#define Q8_GROUPS 1
+
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"
 

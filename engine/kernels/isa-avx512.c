@@ -2,6 +2,10 @@
 #include "kernels.h"
 #include "simd-avx512.h"
 
+/* a register tile of bytes: rows of x times groups of outputs */
+#define Q8_ROWS   4
+#define Q8_GROUPS 2
+
 #include "float-table-tpl.h"
 
 #include "q8-dot-narrow.h"

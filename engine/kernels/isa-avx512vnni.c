@@ -2,6 +2,10 @@
 #include "kernels.h"
 #include "simd-avx512.h"
 
+/* a register tile of bytes: rows of x times groups of outputs */
+#define Q8_ROWS   4
+#define Q8_GROUPS 2
+
 static inline VI vi_dot(VI sum, VI unsigned_bytes, VI signed_bytes) {
     return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);
 }

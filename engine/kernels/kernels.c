@@ -19,6 +19,9 @@ static const struct {
     {"avxvnni", CPU_AVX2 | CPU_AVXVNNI, kernels_fill_avxvnni},
     {"avx512", CPU_AVX512, kernels_fill_avx512},
     {"avx512vnni", CPU_AVX512VNNI, kernels_fill_avx512vnni},
+#elif defined(__aarch64__)
+    {"neon", CPU_NEON, kernels_fill_neon},
+    {"neon-dotprod", CPU_NEON | CPU_DOTPROD, kernels_fill_neon_dotprod},
 #endif
 };
 

@@ -110,3 +110,5 @@ void kernels_fill_avx2(Kernels *k);
 void kernels_fill_avxvnni(Kernels *k);
 void kernels_fill_avx512(Kernels *k);
 void kernels_fill_avx512vnni(Kernels *k);
+void kernels_fill_neon(Kernels *k);
+void kernels_fill_neon_dotprod(Kernels *k);

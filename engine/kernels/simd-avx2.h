@@ -8,8 +8,6 @@
 
 #define VF_LANES    8
 #define MATMUL_ROWS 3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
-#define Q8_ROWS     2 /* rows of x and groups of outputs in one: 2 * 2 * 2 sums, weights, x and products */
-#define Q8_GROUPS   2
 
 typedef __m256 VF;
 typedef __m256i VI;
@@ -167,23 +165,23 @@ static inline VI vi_or(VI a, VI b) {
     return _mm256_or_si256(a, b);
 }
 
-static inline VI vi_shl16(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shl16(VI x, const int n) {
     return _mm256_slli_epi16(x, n);
 }
 
-static inline VI vi_shr16(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shr16(VI x, const int n) {
     return _mm256_srli_epi16(x, n);
 }
 
-static inline VI vi_shl32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shl32(VI x, const int n) {
     return _mm256_slli_epi32(x, n);
 }
 
-static inline VI vi_shr32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shr32(VI x, const int n) {
     return _mm256_srli_epi32(x, n);
 }
 
-static inline VI vi_sar32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_sar32(VI x, const int n) {
     return _mm256_srai_epi32(x, n);
 }
 

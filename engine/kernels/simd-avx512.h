@@ -8,8 +8,6 @@
 
 #define VF_LANES    16
 #define MATMUL_ROWS 6 /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
-#define Q8_ROWS     4 /* rows of x and groups of outputs in one: 2 * 4 * 2 sums, weights, x and products */
-#define Q8_GROUPS   2
 
 typedef __m512 VF;
 typedef __m512i VI;
@@ -162,23 +160,23 @@ static inline VI vi_or(VI a, VI b) {
     return _mm512_or_si512(a, b);
 }
 
-static inline VI vi_shl16(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shl16(VI x, const int n) {
     return _mm512_slli_epi16(x, n);
 }
 
-static inline VI vi_shr16(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shr16(VI x, const int n) {
     return _mm512_srli_epi16(x, n);
 }
 
-static inline VI vi_shl32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shl32(VI x, const int n) {
     return _mm512_slli_epi32(x, n);
 }
 
-static inline VI vi_shr32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_shr32(VI x, const int n) {
     return _mm512_srli_epi32(x, n);
 }
 
-static inline VI vi_sar32(VI x, int n) {
+static inline __attribute__((always_inline)) VI vi_sar32(VI x, const int n) {
     return _mm512_srai_epi32(x, n);
 }
 

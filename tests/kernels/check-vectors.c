@@ -80,13 +80,13 @@ static int check_elementwise(const Kernels *k, const Kernels *oracle, size_t n) 
 }
 
 /* Every half and what lies between halves rounds alike. */
-static int check_to_half(const Kernels *k, const Kernels *oracle) {
+static int check_to_half(const Kernels *k, const Kernels *oracle, int parts) {
     enum { N = 1 << 16 };
     float *x = malloc(N * sizeof(float));
     uint16_t *want = malloc(N * sizeof(uint16_t)), *got = malloc(N * sizeof(uint16_t)), halves[N / 256];
     int failures = 0;
 
-    for (int part = 0; part < 64 && failures == 0; part++) {
+    for (int part = 0; part < parts && failures == 0; part++) {
         for (int i = 0; i < N; i++) {
             uint32_t bits = (uint32_t)random_bits();
             if (i % 4 == 0) /* ties, and the neighbourhood of ties */
@@ -133,8 +133,8 @@ static int check_softmax(const Kernels *k, const Kernels *oracle, size_t n) {
     return failures;
 }
 
-int check_vectors(const Kernels *k, const Kernels *oracle) {
-    int failures = check_to_half(k, oracle);
+int check_vectors(const Kernels *k, const Kernels *oracle, bool quick) {
+    int failures = check_to_half(k, oracle, quick ? 8 : 64);
     for (size_t n = 1; n < LONGEST; n++) {
         failures += check_elementwise(k, oracle, n);
         failures += check_softmax(k, oracle, n);
@@ -193,10 +193,10 @@ static int check_weighted_sum(const Kernels *k, const Kernels *oracle, size_t n_
     return failures;
 }
 
-int check_attention(const Kernels *k, const Kernels *oracle) {
+int check_attention(const Kernels *k, const Kernels *oracle, bool quick) {
     static const size_t widths[] = {2, 8, 12, 16, 24, 64, 70, 128};
     int failures = 0;
-    for (size_t rows = 1; rows < 10; rows++)
+    for (size_t rows = 1; rows < 10; rows += quick ? 4 : 1)
         for (size_t n = 1; n <= 32; n += 5)
             for (size_t i = 0; i < ELEMENTSOF(widths); i++)
                 failures += check_weighted_sum(k, oracle, rows, n, widths[i]);

@@ -15,10 +15,11 @@ void fill_blocks(TensorType type, void *blocks, size_t n);
 /* Sets every byte to `pattern` that leaves the values finite. */
 void flatten_blocks(TensorType type, void *blocks, size_t n, uint8_t pattern);
 
-/* Checks one tier against the scalar tier; the number of failures, each of which has been printed. */
-int check_dequantize(const Kernels *k, const Kernels *oracle);
-int check_matmul(const Kernels *k, const Kernels *oracle);
-int check_vectors(const Kernels *k, const Kernels *oracle);
-int check_attention(const Kernels *k, const Kernels *oracle);
+/* Checks one tier against the scalar tier; the number of failures, each of which has been printed. quick: fewer shapes,
+ * for an emulator. */
+int check_dequantize(const Kernels *k, const Kernels *oracle, bool quick);
+int check_matmul(const Kernels *k, const Kernels *oracle, bool quick);
+int check_vectors(const Kernels *k, const Kernels *oracle, bool quick);
+int check_attention(const Kernels *k, const Kernels *oracle, bool quick);
 
 void bench(const Kernels *k);

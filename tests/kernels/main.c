@@ -1,14 +1,14 @@
-/* kernels [--bench] [TIER]: checks every slot of every tier that this CPU has (or of one) against the scalar oracle, or
- * measures them. A line per tier, `N passed, N failed` last. */
+/* kernels [--bench | --quick] [TIER]: checks every slot of every tier that this CPU has (or of one) against the scalar
+ * oracle, or measures them. A line per tier, `N passed, N failed` last. */
 #include <stdio.h>
 #include <string.h>
 
 #include "checks.h"
 
-static int check(const Kernels *k, const Kernels *oracle) {
+static int check(const Kernels *k, const Kernels *oracle, bool quick) {
     static const struct {
         const char *name;
-        int (*run)(const Kernels *k, const Kernels *oracle);
+        int (*run)(const Kernels *k, const Kernels *oracle, bool quick);
     } checks[] = {
         {"dequantize", check_dequantize},
         {"matmul", check_matmul},
@@ -17,7 +17,7 @@ static int check(const Kernels *k, const Kernels *oracle) {
     };
     int failed = 0;
     for (size_t i = 0; i < ELEMENTSOF(checks); i++) {
-        int n = checks[i].run(k, oracle);
+        int n = checks[i].run(k, oracle, quick);
         printf("%s %s: %s\n", k->name, checks[i].name, n == 0 ? "ok" : "FAILED");
         failed += n != 0;
     }
@@ -25,11 +25,13 @@ static int check(const Kernels *k, const Kernels *oracle) {
 }
 
 int main(int argc, char **argv) {
-    bool benchmark = false;
+    bool benchmark = false, quick = false;
     const char *only = NULL;
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--bench") == 0)
             benchmark = true;
+        else if (strcmp(argv[i], "--quick") == 0)
+            quick = true;
         else
             only = argv[i];
 
@@ -47,7 +49,7 @@ int main(int argc, char **argv) {
             bench(k);
             continue;
         }
-        int n = check(k, kernels_tier(0));
+        int n = check(k, kernels_tier(0), quick);
         failed += n;
         passed += 4 - n;
     }

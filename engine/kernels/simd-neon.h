@@ -1,0 +1,255 @@
+/* The vector primitives of the templates, for NEON as every 64-bit ARM has it. */
+#pragma once
+
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VF_LANES    4
+#define MATMUL_ROWS 5 /* rows of x in one register tile: 4 * 5 sums, 4 weights and 1 x of the 32 registers */
+
+typedef float32x4_t VF;
+typedef uint8x16_t VI; /* bytes, or whatever else a function says */
+
+static inline VF vf_zero(void) {
+    return vdupq_n_f32(0);
+}
+
+static inline VF vf_set(float x) {
+    return vdupq_n_f32(x);
+}
+
+static inline VF vf_load(const float *p) {
+    return vld1q_f32(p);
+}
+
+static inline void vf_store(float *p, VF x) {
+    vst1q_f32(p, x);
+}
+
+/* The first n < VF_LANES elements, zeros beyond; nothing beyond is touched. */
+static inline VF vf_load_part(const float *p, size_t n) {
+    float part[VF_LANES] = {};
+    memcpy(part, p, n * sizeof(*p));
+    return vld1q_f32(part);
+}
+
+static inline void vf_store_part(float *p, size_t n, VF x) {
+    float part[VF_LANES];
+    vst1q_f32(part, x);
+    memcpy(p, part, n * sizeof(*p));
+}
+
+static inline VF vf_add(VF a, VF b) {
+    return vaddq_f32(a, b);
+}
+
+static inline VF vf_sub(VF a, VF b) {
+    return vsubq_f32(a, b);
+}
+
+static inline VF vf_mul(VF a, VF b) {
+    return vmulq_f32(a, b);
+}
+
+static inline VF vf_div(VF a, VF b) {
+    return vdivq_f32(a, b);
+}
+
+/* a * b + c, rounded once */
+static inline VF vf_fma(VF a, VF b, VF c) {
+    return vfmaq_f32(c, a, b);
+}
+
+/* c - a * b, rounded once */
+static inline VF vf_fnma(VF a, VF b, VF c) {
+    return vfmsq_f32(c, a, b);
+}
+
+/* NaN is handed on. */
+static inline VF vf_max(VF a, VF b) {
+    return vmaxq_f32(a, b);
+}
+
+static inline VF vf_min(VF a, VF b) {
+    return vminq_f32(a, b);
+}
+
+static inline VF vf_round(VF x) {
+    return vrndnq_f32(x);
+}
+
+static inline VF vf_abs(VF x) {
+    return vabsq_f32(x);
+}
+
+/* 2^n for integral n in [-126, 127] */
+static inline VF vf_pow2(VF n) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+
+/* Neighbours 2i and 2i + 1 exchanged. */
+static inline VF vf_swap_pairs(VF x) {
+    return vrev64q_f32(x);
+}
+
+/* out[i] = sum of the lanes of the i-th argument, each in the same order */
+static inline void vf_sum4(VF a, VF b, VF c, VF d, float out[4]) {
+    vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+}
+
+static inline float vf_sum(VF a) {
+    return vaddvq_f32(a);
+}
+
+static inline float vf_max_lane(VF a) {
+    return vmaxvq_f32(a);
+}
+
+static inline VF vf_load_half(const void *p) {
+    uint16_t h[VF_LANES];
+    memcpy(h, p, sizeof(h));
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(h)));
+}
+
+static inline void vf_store_half(uint16_t *p, VF x) {
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
+}
+
+static inline VF vf_load_bfloat(const void *p) {
+    uint16_t b[VF_LANES];
+    memcpy(b, p, sizeof(b));
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(b), 16));
+}
+
+/* Into the second-level cache: what is fetched a whole group of rows ahead would push the present one out of the first.
+ */
+static inline void prefetch_range(const uint8_t *p, size_t size) {
+    for (size_t i = 0; i < size; i += 64)
+        __builtin_prefetch(p + i, 0, 2);
+}
+
+/* Integral values in [-127, 127] as bytes. */
+static inline void vf_store_i8(int8_t *p, VF x) {
+    int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
+    int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
+    uint32_t four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
+    memcpy(p, &four, sizeof(four));
+}
+
+/* ------------------------------------------------------------------------------------------------------- integers */
+
+static inline VI vi_set8(int x) {
+    return vdupq_n_u8((uint8_t)x);
+}
+
+static inline VI vi_set32(int32_t x) {
+    return vreinterpretq_u8_s32(vdupq_n_s32(x));
+}
+
+static inline VI vi_and(VI a, VI b) {
+    return vandq_u8(a, b);
+}
+
+static inline VI vi_or(VI a, VI b) {
+    return vorrq_u8(a, b);
+}
+
+static inline __attribute__((always_inline)) VI vi_shl16(VI x, const int n) {
+    return vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(x), vdupq_n_s16((int16_t)n)));
+}
+
+static inline __attribute__((always_inline)) VI vi_shr16(VI x, const int n) {
+    return vi_shl16(x, -n);
+}
+
+static inline __attribute__((always_inline)) VI vi_shl32(VI x, const int n) {
+    return vreinterpretq_u8_u32(vshlq_u32(vreinterpretq_u32_u8(x), vdupq_n_s32(n)));
+}
+
+static inline __attribute__((always_inline)) VI vi_shr32(VI x, const int n) {
+    return vi_shl32(x, -n);
+}
+
+static inline __attribute__((always_inline)) VI vi_sar32(VI x, const int n) {
+    return vreinterpretq_u8_s32(vshlq_s32(vreinterpretq_s32_u8(x), vdupq_n_s32(-n)));
+}
+
+static inline VI vi_add8(VI a, VI b) {
+    return vaddq_u8(a, b);
+}
+
+static inline VI vi_add32(VI a, VI b) {
+    return vreinterpretq_u8_u32(vaddq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+}
+
+static inline VI vi_mul32(VI a, VI b) {
+    return vreinterpretq_u8_u32(vmulq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+}
+
+static inline VI vi_max32(VI a, VI b) {
+    return vreinterpretq_u8_s32(vmaxq_s32(vreinterpretq_s32_u8(a), vreinterpretq_s32_u8(b)));
+}
+
+static inline VF vf_from_int(VI x) {
+    return vcvtq_f32_s32(vreinterpretq_s32_u8(x));
+}
+
+static inline VF vf_from_bits(VI x) {
+    return vreinterpretq_f32_u8(x);
+}
+
+/* The half in the lower part of every lane. */
+static inline VF vf_from_half_lanes(VI x) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vreinterpretq_u32_u8(x))));
+}
+
+/* values[i] for every byte i < 16 */
+static inline VI vi_table(const int8_t values[16]) {
+    return vreinterpretq_u8_s8(vld1q_s8(values));
+}
+
+static inline VI vi_look_up(VI table, VI index) {
+    return vqtbl1q_u8(table, index);
+}
+
+/* Four bytes of x for every lane. */
+static inline VI vi_four_of(const int8_t *x) {
+    uint32_t bytes;
+    memcpy(&bytes, x, sizeof(bytes));
+    return vreinterpretq_u8_u32(vdupq_n_u32(bytes));
+}
+
+/* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
+static inline __attribute__((always_inline)) void load_columns(
+    const uint8_t *const rows[VF_LANES], size_t offset, VI t[4]) {
+    uint32x4_t v[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+        v[j] = vreinterpretq_u32_u8(vld1q_u8(rows[j] + offset));
+    uint64x2_t a = vreinterpretq_u64_u32(vtrn1q_u32(v[0], v[1])), b = vreinterpretq_u64_u32(vtrn2q_u32(v[0], v[1]));
+    uint64x2_t c = vreinterpretq_u64_u32(vtrn1q_u32(v[2], v[3])), d = vreinterpretq_u64_u32(vtrn2q_u32(v[2], v[3]));
+    t[0] = vreinterpretq_u8_u64(vtrn1q_u64(a, c));
+    t[1] = vreinterpretq_u8_u64(vtrn1q_u64(b, d));
+    t[2] = vreinterpretq_u8_u64(vtrn2q_u64(a, c));
+    t[3] = vreinterpretq_u8_u64(vtrn2q_u64(b, d));
+}
+
+/* A half at `offset` of each row. */
+static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset) {
+    uint16_t h[VF_LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&h[i], rows[i] + offset, sizeof(h[i]));
+    return vf_load_half(h);
+}
+
+/* Four bytes at `offset` of each row. */
+static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset) {
+    uint32_t w[VF_LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < VF_LANES; i++)
+        memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
+    return vreinterpretq_u8_u32(vld1q_u32(w));
+}
