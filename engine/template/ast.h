@@ -72,7 +72,7 @@ typedef enum NodeKind {
     NODE_CALL_BLOCK,   /* call a with body as caller; parameters in names */
     NODE_FILTER_BLOCK, /* b applied to body */
     NODE_WITH,         /* items: targets and values alternating; body */
-    NODE_BLOCK,        /* body, in the same scope */
+    NODE_BLOCK,        /* body, in a scope of its own; name: one that sees only the template's variables */
     NODE_BREAK,
     NODE_CONTINUE,
 } NodeKind;
@@ -99,9 +99,9 @@ struct Node {
     NodeKind kind;
     unsigned line;
     Operator op;
-    bool negated;                     /* NODE_TEST */
-    bool recursive;                   /* NODE_FOR */
-    bool takes_varargs, takes_kwargs; /* NODE_MACRO: the body asks for what it has no parameter for */
+    bool negated;                                   /* NODE_TEST */
+    bool recursive;                                 /* NODE_FOR */
+    bool takes_varargs, takes_kwargs, takes_caller; /* NODE_MACRO: the body asks for what it has no parameter for */
     const Node *a, *b, *c;
     const Str *name;
     Value value;

@@ -56,7 +56,7 @@ static Value repeat(Run *run, Value v, int64_t times) {
         Builder b = {.run = run};
         for (int64_t i = 0; i < times && size > 0; i++)
             builder_add(&b, v.string);
-        return value_of(builder_end(&b));
+        return value_of(v.string->markup ? str_marked(run, builder_end(&b)) : builder_end(&b));
     }
     List *l = list_new(run, v.list->kind);
     for (int64_t i = 0; i < times && size > 0; i++)
@@ -72,9 +72,11 @@ static bool is_sequence(Value v) {
 static Value add(Run *run, Value a, Value b) {
     if (a.type == VALUE_STRING && b.type == VALUE_STRING) {
         Builder out = {.run = run};
-        builder_add(&out, a.string);
-        builder_add(&out, b.string);
-        return value_of(builder_end(&out));
+        bool markup = a.string->markup || b.string->markup;
+        builder_add(&out, markup ? str_escape(run, a.string) : a.string);
+        builder_add(&out, markup ? str_escape(run, b.string) : b.string);
+        const Str *sum = builder_end(&out);
+        return value_of(markup ? str_marked(run, sum) : sum);
     }
     if (!is_sequence(a) || !is_sequence(b) || a.list->kind != b.list->kind)
         bad_operands(run, OP_ADD, a, b);
@@ -110,6 +112,8 @@ static Value whole_arithmetic(Run *run, Operator op, int64_t a, int64_t b) {
     case OP_MUL: overflow = __builtin_mul_overflow(a, b, &result); break;
     case OP_DIV: return value_float((double)a / (double)b);
     case OP_POW:
+        if (b < 0 && a == 0)
+            run_fail(run, "0.0 cannot be raised to a negative power");
         if (b < 0)
             return value_float(pow((double)a, (double)b));
         return value_int(power(run, a, b));
@@ -138,7 +142,7 @@ static Value real_arithmetic(Run *run, Operator op, double a, double b) {
     case OP_FLOORDIV: return value_float(floor(a / b));
     case OP_MOD: {
         double m = fmod(a, b);
-        return value_float(m != 0 && (m < 0) != (b < 0) ? m + b : m);
+        return value_float(m == 0 ? copysign(0, b) : (m < 0) != (b < 0) ? m + b : m);
     }
     default: return value_float(pow(a, b));
     }
@@ -164,6 +168,10 @@ static Value arithmetic(Run *run, Operator op, Value a, Value b) {
     if (op == OP_ADD)
         return add(run, a, b);
     bad_operands(run, op, a, b);
+}
+
+Value eval_add(Run *run, Value a, Value b) {
+    return arithmetic(run, OP_ADD, a, b);
 }
 
 static bool compare(Run *run, Operator op, Value a, Value b) {
@@ -251,7 +259,14 @@ static Value eval_slice(Run *run, Scope *scope, const Node *n) {
         if (step > size || step < -size)
             break;
     }
-    return text ? value_of(builder_end(&b)) : value_list(l);
+    if (!text && l->kind == LIST_RANGE) {
+        l->start = v.list->start + from * v.list->step;
+        l->stop = v.list->start + to * v.list->step;
+        l->step = v.list->step * step;
+    }
+    if (!text)
+        return value_list(l);
+    return value_of(v.string->markup ? str_marked(run, builder_end(&b)) : builder_end(&b));
 }
 
 /* ---- calls */
@@ -279,6 +294,10 @@ static void eval_arguments(Run *run, Scope *scope, const Node *n, Arguments *ret
         ret->named[ret->n_named++] = eval(run, scope, n->named[i]);
     }
     for (size_t i = 0; i < n_extra; i++) {
+        for (size_t j = 0; j < n->n_named; j++)
+            if (extra.dict->entries[i].key.type == VALUE_STRING &&
+                str_equal(extra.dict->entries[i].key.string, n->names[j]))
+                run_fail(run, "got multiple values for keyword argument '%s'", n->names[j]->data);
         ret->names[ret->n_named] = value_str(run, extra.dict->entries[i].key);
         ret->named[ret->n_named++] = extra.dict->entries[i].value;
     }

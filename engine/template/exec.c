@@ -85,17 +85,19 @@ static Flow exec_loop(Run *run, Scope *scope, const Node *n, Value iterable, uns
         .scope = scope,
         .recursive = n->recursive};
 
-    if (loop->items->n == 0)
-        return exec_all(run, scope_new(run, scope), n->alternative, n->n_alternative, out);
     const Str *loop_name = value_text(run, "loop").string;
+    bool completed = false;
     for (; loop->index < loop->items->n; loop->index++) {
         Scope *inner = scope_new(run, scope);
         scope_set(run, inner, loop_name, (Value){.type = VALUE_LOOP, .loop = loop});
         assign(run, inner, n->a, loop->items->items[loop->index]);
-        if (exec_all(run, inner, n->body, n->n_body, out) == FLOW_BREAK)
+        Flow flow = exec_all(run, inner, n->body, n->n_body, out);
+        completed |= flow == FLOW_NEXT;
+        if (flow == FLOW_BREAK)
             break;
     }
-    return FLOW_NEXT;
+    /* Jinja's `else` also follows a loop that was left, or skipped, in every pass */
+    return completed ? FLOW_NEXT : exec_all(run, scope_new(run, scope), n->alternative, n->n_alternative, out);
 }
 
 Value call_loop(Run *run, Loop *loop, const Arguments *args) {
@@ -134,9 +136,13 @@ static bool is_parameter(const Node *n, const Str *name) {
 }
 
 static void bind_extra(Run *run, Scope *inner, const Node *n, const Arguments *args) {
+    static const char no_caller[] = "No caller defined";
     List *varargs = list_new(run, LIST_TUPLE);
     Dict *kwargs = dict_new(run);
+    const Str *caller = value_text(run, "caller").string;
 
+    if (n->takes_caller && !is_parameter(n, caller))
+        scope_set(run, inner, caller, value_undefined(no_caller));
     if (args->n_positional > n->n_named && !n->takes_varargs)
         run_fail(run, "macro '%s' takes not more than %zu argument(s)", n->name->data, n->n_named);
     for (size_t i = n->n_named; i < args->n_positional; i++)
@@ -144,9 +150,11 @@ static void bind_extra(Run *run, Scope *inner, const Node *n, const Arguments *a
     for (size_t i = 0; i < args->n_named; i++) {
         if (is_parameter(n, args->names[i]))
             continue;
-        if (str_is(args->names[i], "caller"))
+        if (str_is(args->names[i], "caller")) {
+            if (!n->takes_caller)
+                run_fail(run, "macro '%s' does not use its caller", n->name->data);
             scope_set(run, inner, args->names[i], args->named[i]);
-        else if (n->takes_kwargs)
+        } else if (n->takes_kwargs)
             dict_set(run, kwargs, value_of(args->names[i]), args->named[i]);
         else
             run_fail(run, "macro '%s' takes no keyword argument '%s'", n->name->data, args->names[i]->data);
@@ -163,6 +171,8 @@ Value call_macro(Run *run, const Callable *macro, const Arguments *args) {
     size_t first_default = n->n_named - n->n_items;
     Value v;
 
+    for (size_t i = 0; i < n->n_named; i++) /* a default does not see what is outside under a later parameter's name */
+        scope_set(run, inner, n->names[i], value_undefined(n->names[i]->data));
     for (size_t i = 0; i < n->n_named; i++) {
         bool named = find_named(args, n->names[i], &v);
         if (i < args->n_positional) {
@@ -196,6 +206,12 @@ static Flow exec_with(Run *run, Scope *scope, const Node *n, Builder *out) {
     return exec_all(run, inner, n->body, n->n_body, out);
 }
 
+static void exec_block(Run *run, Scope *scope, const Node *n, Builder *out) {
+    while (n->name && scope->parent && scope->parent->parent)
+        scope = scope->parent;
+    exec_all(run, scope_new(run, scope), n->body, n->n_body, out);
+}
+
 static Flow exec_node(Run *run, Scope *scope, const Node *n, Builder *out) {
     Value v;
 
@@ -216,7 +232,7 @@ static Flow exec_node(Run *run, Scope *scope, const Node *n, Builder *out) {
         builder_add(out, value_str(run, apply_block_filter(run, scope, n->b, v)));
         break;
     case NODE_WITH: return exec_with(run, scope, n, out);
-    case NODE_BLOCK: return exec_all(run, scope, n->body, n->n_body, out);
+    case NODE_BLOCK: exec_block(run, scope, n, out); break;
     case NODE_BREAK: return FLOW_BREAK;
     case NODE_CONTINUE: return FLOW_CONTINUE;
     default: break; /* expressions */

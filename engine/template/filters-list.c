@@ -152,6 +152,8 @@ static Value filter_dictsort(Run *run, Value v, const Arguments *args) {
     if (v.type != VALUE_DICT)
         run_fail(run, "dictsort() needs a mapping, not %s", value_type_name(v));
     bool by_value = a[1].type == VALUE_STRING && str_is(a[1].string, "value");
+    if (!by_value && a[1].type != VALUE_ABSENT_TYPE && !(a[1].type == VALUE_STRING && str_is(a[1].string, "key")))
+        run_fail(run, "You can only sort by either \"key\" or \"value\"");
     List *l = list_new(run, LIST_LIST), *keys = list_new(run, LIST_LIST);
     for (size_t i = 0; i < v.dict->n; i++) {
         List *pair = list_new(run, LIST_TUPLE);
@@ -193,20 +195,10 @@ static Value filter_sum(Run *run, Value v, const Arguments *args) {
     arguments_bind(run, "sum", args, (const char *const[]){"attribute", "start"}, 2, a);
     Value total = absent_or(a[1], value_int(0));
     const List *l = value_iterate(run, v);
-    for (size_t i = 0; i < l->n; i++) {
-        Value x = part(run, l->items[i], a[0]);
-        if (!value_is_number(x) || !value_is_number(total))
-            run_fail(
-                run, "unsupported operand type(s) for +: '%s' and '%s'", value_type_name(total), value_type_name(x));
-        if (x.type == VALUE_FLOAT || total.type == VALUE_FLOAT)
-            total = value_float(value_number(total) + value_number(x));
-        else {
-            int64_t sum;
-            if (__builtin_add_overflow((int64_t)value_number(total), (int64_t)value_number(x), &sum))
-                run_fail(run, "integer overflow");
-            total = value_int(sum);
-        }
-    }
+    if (total.type == VALUE_STRING)
+        run_fail(run, "sum() can't sum strings");
+    for (size_t i = 0; i < l->n; i++)
+        total = eval_add(run, total, part(run, l->items[i], a[0]));
     return total;
 }
 
@@ -219,6 +211,7 @@ static Value filter_unique(Run *run, Value v, const Arguments *args) {
     List *out = list_new(run, LIST_GENERATOR), *seen = list_new(run, LIST_LIST);
     for (size_t i = 0; i < l->n; i++) {
         Value key = sort_key(run, part(run, l->items[i], a[1]), argument_bool(a[0], false));
+        value_require_hashable(run, key);
         if (value_contains(run, value_list(seen), key))
             continue;
         list_append(run, seen, key);
@@ -297,7 +290,7 @@ static Value filter_slice(Run *run, Value v, const Arguments *args) {
         bool longer = i < l->n % n;
         for (size_t j = 0; j < l->n / n + longer; j++)
             list_append(run, column, l->items[at++]);
-        if (given(a[1]) && !longer && l->n % n)
+        if (given(a[1]) && !longer)
             list_append(run, column, a[1]);
         list_append(run, out, value_list(column));
     }
@@ -326,6 +319,8 @@ static Value filter_map(Run *run, Value v, const Arguments *args) {
     FilterFunction filter = NULL;
     Arguments more = rest(args, 1);
 
+    if (!value_true(v))
+        return value_list(list_new(run, LIST_GENERATOR));
     if (args->n_positional == 0) {
         Value a[2];
         arguments_bind(run, "map", args, (const char *const[]){"attribute", "default"}, 2, a);
@@ -346,7 +341,7 @@ static Value filter_map(Run *run, Value v, const Arguments *args) {
         run_enter(run);
         Value x = filter ? filter(run, l->items[i], &more) : value_attribute_path(run, l->items[i], attribute);
         run_leave(run);
-        list_append(run, out, x.type == VALUE_UNDEFINED && otherwise.type != VALUE_ABSENT_TYPE ? otherwise : x);
+        list_append(run, out, x.type == VALUE_UNDEFINED && given(otherwise) ? otherwise : x);
     }
     return value_list(out);
 }
@@ -356,6 +351,8 @@ static Value choose(Run *run, Value v, const Arguments *args, const char *filter
     size_t skip = by_attribute;
     TestFunction test = NULL;
 
+    if (!value_true(v))
+        return value_list(list_new(run, LIST_GENERATOR));
     if (args->n_positional < skip)
         run_fail(run, "%s() needs an attribute", filter);
     if (args->n_positional > skip) {
@@ -428,5 +425,6 @@ static FilterFunction find_list(const char *name, size_t size) {
 
 FilterFunction filter_find(const char *name, size_t size) {
     FilterFunction f = find_list(name, size);
-    return f ? f : filter_find_text(name, size);
+    f = f ? f : filter_find_text(name, size);
+    return f ? f : filter_find_layout(name, size);
 }

@@ -1,4 +1,6 @@
 /* Filters on single values: text, numbers, JSON. */
+#include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,69 +62,17 @@ static Value filter_default(Run *run, Value v, const Arguments *args) {
 }
 
 static Value filter_safe(Run *run, Value v, const Arguments *args) {
-    return value_of(value_str(run, v));
+    return value_of(str_marked(run, value_str(run, v)));
 }
 
 static Value filter_escape(Run *run, Value v, const Arguments *args) {
-    const Str *s = value_str(run, v);
-    Builder out = {.run = run};
-    for (size_t i = 0; i < s->size; i++)
-        switch (s->data[i]) {
-        case '&': builder_add_text(&out, "&amp;"); break;
-        case '<': builder_add_text(&out, "&lt;"); break;
-        case '>': builder_add_text(&out, "&gt;"); break;
-        case '"': builder_add_text(&out, "&#34;"); break;
-        case '\'': builder_add_text(&out, "&#39;"); break;
-        default: builder_add_range(&out, s, i, i + 1);
-        }
-    return value_of(builder_end(&out));
+    return value_of(str_escape(run, value_str(run, v)));
 }
 
-/* Markup goes, white space closes up. */
-static Value filter_striptags(Run *run, Value v, const Arguments *args) {
-    const Str *s = value_str(run, v);
-    Builder text = {.run = run}, out = {.run = run};
-    for (size_t i = 0; i < s->size;) {
-        const char *close = s->data[i] == '<' ? memchr(s->data + i, '>', s->size - i) : NULL;
-        size_t next = close ? (size_t)(close - s->data) + 1 : i + 1;
-        if (!close)
-            builder_add_range(&text, s, i, next);
-        i = next;
-    }
-    Value words = value_of(builder_end(&text));
-    const List *l = method_find(words, value_text(run, "split").string)(run, words, &(Arguments){}).list;
-    for (size_t i = 0; i < l->n; i++) {
-        if (i > 0)
-            builder_add_text(&out, " ");
-        builder_add(&out, l->items[i].string);
-    }
-    return value_of(builder_end(&out));
-}
-
-static Value filter_indent(Run *run, Value v, const Arguments *args) {
-    Value a[3];
-    arguments_bind(run, "indent", args, (const char *const[]){"width", "first", "blank"}, 3, a);
-    const Str *s = value_str(run, v);
-    Builder out = {.run = run}, pad = {.run = run};
-    if (a[0].type == VALUE_STRING)
-        builder_add(&pad, a[0].string);
-    else
-        for (int64_t i = argument_int(run, "indent", "width", a[0], 4); i > 0; i--)
-            builder_add_text(&pad, " ");
-    const Str *indent = builder_end(&pad);
-
-    for (size_t from = 0, line = 0;; line++) {
-        size_t end = from;
-        while (end < s->size && s->data[end] != '\n')
-            end++;
-        if (line == 0 ? argument_bool(a[1], false) : end > from || argument_bool(a[2], false))
-            builder_add(&out, indent);
-        builder_add_range(&out, s, from, MIN(end + 1, s->size));
-        if (end >= s->size)
-            break;
-        from = end + 1;
-    }
-    return value_of(builder_end(&out));
+static Value filter_forceescape(Run *run, Value v, const Arguments *args) {
+    Str plain = *value_str(run, v);
+    plain.markup = false;
+    return value_of(str_escape(run, &plain));
 }
 
 static Value filter_format(Run *run, Value v, const Arguments *args) {
@@ -131,97 +81,65 @@ static Value filter_format(Run *run, Value v, const Arguments *args) {
         list_append(run, l, args->positional[i]);
     if (args->n_named == 0)
         return value_of(format_percent(run, value_str(run, v), value_list(l)));
+    if (l->n > 0)
+        run_fail(run, "can't handle positional and keyword arguments at the same time");
     Dict *d = dict_new(run);
     for (size_t i = 0; i < args->n_named; i++)
         dict_set(run, d, value_of(args->names[i]), args->named[i]);
     return value_of(format_percent(run, value_str(run, v), value_dict(d)));
 }
 
-static Value filter_center(Run *run, Value v, const Arguments *args) {
-    Value width;
-    arguments_bind(run, "center", args, (const char *const[]){"width"}, 1, &width);
-    Value text = value_of(value_str(run, v)), n = value_int(argument_int(run, "center", "width", width, 80));
-    return method_find(text, value_text(run, "center").string)(
-        run, text, &(Arguments){.positional = &n, .n_positional = 1});
-}
-
-static Value filter_truncate(Run *run, Value v, const Arguments *args) {
-    Value a[4];
-    arguments_bind(run, "truncate", args, (const char *const[]){"length", "killwords", "end", "leeway"}, 4, a);
-    const Str *s = value_str(run, v),
-              *end = a[2].type == VALUE_ABSENT_TYPE ? value_text(run, "...").string : value_str(run, a[2]);
-    int64_t length = argument_int(run, "truncate", "length", a[0], 255),
-            leeway = argument_int(run, "truncate", "leeway", a[3], 5);
-    int64_t room = length - (int64_t)str_length(end);
-    if (room < 0)
-        run_fail(run, "truncate() needs a length of at least %zu", str_length(end));
-    if ((int64_t)str_length(s) <= length + leeway)
-        return value_of(s);
-
-    size_t cut = str_offset(s, (size_t)room);
-    if (!argument_bool(a[1], false)) {
-        size_t space = cut;
-        while (space > 0 && s->data[space - 1] != ' ')
-            space--;
-        cut = space > 0 ? space - 1 : cut;
-    }
-    Builder out = {.run = run};
-    builder_add_range(&out, s, 0, cut);
-    builder_add(&out, end);
-    return value_of(builder_end(&out));
-}
-
-static Value filter_wordcount(Run *run, Value v, const Arguments *args) {
-    const Str *s = value_str(run, v);
-    int64_t n = 0;
-    bool inside = false;
-    for (size_t i = 0, w; i < s->size; i += w) {
-        w = utf8_width(s->data + i, s->size - i);
-        uint32_t c = utf8_decode(s->data + i, w);
-        bool word = char_is_alpha(c) || char_is_digit(c) || c == '_';
-        n += word && !inside;
-        inside = word;
-    }
-    return value_int(n);
-}
-
-static Value filter_urlencode(Run *run, Value v, const Arguments *args) {
-    const Str *s = value_str(run, v);
-    Builder out = {.run = run};
-    for (size_t i = 0; i < s->size; i++) {
-        unsigned char c = (unsigned char)s->data[i];
-        if ((c < 0x80 && (char_is_alpha(c) || char_is_digit(c))) || strchr("_.-~/", c))
-            builder_add_range(&out, s, i, i + 1);
-        else
-            builder_printf(&out, "%%%02X", c);
-    }
-    return value_of(builder_end(&out));
-}
-
 /* ---- numbers */
 
-static bool parse_number(Run *run, const Str *s, int base, Value *ret) {
-    const Str *t = str_strip(run, s, NULL, STRIP_BOTH);
-    char text[64], *end;
+/* Digits with single underscores between them, as Python's int() and float() take them; without the underscores. */
+static bool without_underscores(const Str *t, char *text, size_t size) {
     size_t n = 0;
-    for (size_t i = 0; i < t->size; i++)
-        if (t->data[i] != '_' || i == 0) {
-            if (n + 1 >= sizeof(text))
+    for (size_t i = 0; i < t->size; i++) {
+        if (t->data[i] == '_') {
+            if (i == 0 || i + 1 == t->size || !isalnum((unsigned char)t->data[i - 1]) ||
+                !isalnum((unsigned char)t->data[i + 1]))
                 return false;
-            text[n++] = t->data[i];
+            continue;
         }
-    text[n] = '\0';
-    if (n == 0 || text[0] == '_')
-        return false;
-    if (base) {
-        ret->type = VALUE_INT;
-        ret->integer = strtoll(text, &end, base);
-        return *end == '\0';
+        if (n + 1 >= size || t->data[i] == '\0')
+            return false;
+        text[n++] = t->data[i];
     }
-    if (strpbrk(text, "xXpP"))
+    text[n] = '\0';
+    return n > 0;
+}
+
+static bool parse_whole(Run *run, const Str *s, int64_t base, Value *ret) {
+    char text[64], *end;
+    if (!without_underscores(str_strip(run, s, NULL, STRIP_BOTH), text, sizeof(text)))
         return false;
-    ret->type = VALUE_FLOAT;
-    ret->number = strtod(text, &end);
+    char *digits = text + (*text == '-' || *text == '+');
+    int prefix = *digits != '0'            ? 0
+                 : strchr("xX", digits[1]) ? 16
+                 : strchr("oO", digits[1]) ? 8
+                 : strchr("bB", digits[1]) ? 2
+                                           : 0;
+    if (digits[1] == '\0')
+        prefix = 0;
+    if (base == 0 && !prefix && *digits == '0' && strspn(digits, "0") != strlen(digits))
+        return false;
+    if (prefix && (base == 0 || base == prefix)) {
+        memmove(digits, digits + 2, strlen(digits + 2) + 1);
+        base = prefix;
+    }
+    if (!isalnum((unsigned char)*digits) || (prefix && digits[1] != '\0' && strchr("xX", digits[1])))
+        return false;
+    errno = 0;
+    ret->type = VALUE_INT;
+    ret->integer = strtoll(text, &end, base ? (int)base : 10);
+    return *end == '\0' && errno == 0;
+}
+
+static bool parse_real(Run *run, const Str *s, double *ret) {
+    char text[400], *end;
+    if (!without_underscores(str_strip(run, s, NULL, STRIP_BOTH), text, sizeof(text)) || strpbrk(text, "xXpP("))
+        return false;
+    *ret = strtod(text, &end);
     return *end == '\0';
 }
 
@@ -231,10 +149,16 @@ static Value filter_int(Run *run, Value v, const Arguments *args) {
     Value otherwise = a[0].type == VALUE_ABSENT_TYPE ? value_int(0) : a[0];
     int64_t base = argument_int(run, "int", "base", a[1], 10);
 
-    if (v.type == VALUE_STRING && base >= 2 && base <= 36 && parse_number(run, v.string, (int)base, &number))
+    if (v.type == VALUE_UNDEFINED)
+        eval_add(run, v, v); /* fails, saying what is undefined */
+    if (v.type == VALUE_STRING && base != 1 && base >= 0 && base <= 36 && parse_whole(run, v.string, base, &number))
         return number;
-    if (v.type == VALUE_STRING && !parse_number(run, v.string, 0, &number))
-        return otherwise;
+    if (v.type == VALUE_STRING) {
+        double real;
+        if (!parse_real(run, v.string, &real))
+            return otherwise;
+        number = value_float(real);
+    }
     if (number.type == VALUE_FLOAT)
         return fabs(number.number) < 9.2e18 ? value_int((int64_t)number.number) : otherwise;
     if (number.type == VALUE_BOOL)
@@ -243,12 +167,15 @@ static Value filter_int(Run *run, Value v, const Arguments *args) {
 }
 
 static Value filter_float(Run *run, Value v, const Arguments *args) {
-    Value otherwise, number;
+    Value otherwise;
+    double number;
     arguments_bind(run, "float", args, (const char *const[]){"default"}, 1, &otherwise);
+    if (v.type == VALUE_UNDEFINED)
+        eval_add(run, v, v); /* fails, saying what is undefined */
     if (value_is_number(v))
         return value_float(value_number(v));
-    if (v.type == VALUE_STRING && parse_number(run, v.string, 0, &number))
-        return number;
+    if (v.type == VALUE_STRING && parse_real(run, v.string, &number))
+        return value_float(number);
     return otherwise.type == VALUE_ABSENT_TYPE ? value_float(0) : otherwise;
 }
 
@@ -291,7 +218,7 @@ static Value filter_round(Run *run, Value v, const Arguments *args) {
     if (a[1].type != VALUE_ABSENT_TYPE && !(a[1].type == VALUE_STRING && str_is(a[1].string, "common")))
         run_fail(run, "method must be common, ceil or floor");
     if (v.type != VALUE_FLOAT && precision >= 0)
-        return v;
+        return value_int(v.type == VALUE_BOOL ? v.boolean : v.integer);
     return v.type == VALUE_FLOAT ? value_float(round_common(f, precision))
                                  : value_int((int64_t)round_common(f, precision));
 }
@@ -352,13 +279,8 @@ FilterFunction filter_find_text(const char *name, size_t size) {
         {"safe", filter_safe},
         {"escape", filter_escape},
         {"e", filter_escape},
-        {"forceescape", filter_escape},
-        {"indent", filter_indent},
+        {"forceescape", filter_forceescape},
         {"format", filter_format},
-        {"center", filter_center},
-        {"truncate", filter_truncate},
-        {"wordcount", filter_wordcount},
-        {"urlencode", filter_urlencode},
         {"int", filter_int},
         {"float", filter_float},
         {"abs", filter_abs},
@@ -366,7 +288,6 @@ FilterFunction filter_find_text(const char *name, size_t size) {
         {"tojson", filter_tojson},
         {"from_json", filter_from_json},
         {"fromjson", filter_from_json},
-        {"striptags", filter_striptags},
         {"attr", filter_attr},
     };
 

@@ -58,6 +58,9 @@ static Value global_range(Run *run, Value self, const Arguments *args) {
     if (n > RUN_MAX_RANGE)
         run_exceeded(run, "Range too big. The maximum size for a range is %d.", RUN_MAX_RANGE);
     List *l = list_new(run, LIST_RANGE);
+    l->start = from;
+    l->stop = to;
+    l->step = step;
     for (int64_t i = 0; i < (int64_t)n; i++)
         list_append(run, l, value_int(from + i * step));
     return value_list(l);
@@ -108,9 +111,13 @@ static Value global_strftime_now(Run *run, Value self, const Arguments *args) {
     arguments_bind(run, "strftime_now", args, (const char *const[]){"format"}, 1, &format);
     if (format.type != VALUE_STRING)
         run_fail(run, "strftime_now() needs a format string");
-    if (format.string->size == 0)
-        return format;
-    size_t n = strftime(text, sizeof(text), format.string->data, run->now);
+    /* Python's naive time has no zone to print */
+    const Str *nothing = value_text(run, "").string, *wanted = format.string;
+    wanted = str_replace(run, wanted, value_text(run, "%Z").string, nothing, -1);
+    wanted = str_replace(run, wanted, value_text(run, "%z").string, nothing, -1);
+    if (wanted->size == 0)
+        return value_of(wanted);
+    size_t n = strftime(text, sizeof(text), wanted->data, run->now);
     return value_string(run, text, n, true);
 }
 

@@ -21,7 +21,7 @@ static void dump_string(Builder *out, const Str *s, bool ascii) {
         const char *hit = c ? memchr(escaped, (int)(c & 0xFF), sizeof(escaped) - 1) : NULL;
         if (c < 0x80 && hit)
             builder_printf(out, "\\%c", letters[hit - escaped]);
-        else if (c < 0x20 || (ascii && c >= 0x7F && c < 0x10000 && c != 0x7F))
+        else if (c < 0x20 || (ascii && c >= 0x7F && c < 0x10000))
             builder_printf(out, "\\u%04x", c);
         else if (ascii && c >= 0x10000)
             builder_printf(out, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + ((c - 0x10000) & 0x3FF));

@@ -38,26 +38,45 @@ static void skip(Lexer *x, size_t n) {
     }
 }
 
-static bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+/* The bytes of the white space character at p, at least 1; 0: there is none. Unicode's, as in Python. */
+static size_t space_at(const char *p, const char *end) {
+    if (p >= end)
+        return 0;
+    size_t width = utf8_width(p, (size_t)(end - p));
+    return char_is_space(utf8_decode(p, width)) ? width : 0;
+}
+
+/* The same for the character that ends at p. */
+static size_t space_before(const char *p, const char *begin) {
+    const char *q = p;
+    while (q > begin && p - q < 4 && (--q, ((unsigned char)*q & 0xC0) == 0x80))
+        ;
+    return q < p && space_at(q, p) == (size_t)(p - q) ? (size_t)(p - q) : 0;
 }
 
 static void skip_space(Lexer *x) {
-    while (x->p < x->end && is_space(*x->p))
-        skip(x, 1);
+    for (size_t n; (n = space_at(x->p, x->end)) > 0;)
+        skip(x, n);
+}
+
+static const char *after_space(const char *p, const char *end) {
+    for (size_t n; (n = space_at(p, end)) > 0;)
+        p += n;
+    return p;
 }
 
 /* Text up to `stop`, shortened on the right as the sign after the opening delimiter says. */
 static void emit_text(Lexer *x, const char *stop, char sign, bool lstrip) {
     const char *from = x->p, *to = stop;
 
+    size_t n;
     if (sign == '-')
-        while (to > from && is_space(to[-1]))
-            to--;
+        while ((n = space_before(to, from)) > 0)
+            to -= n;
     else if (sign != '+' && lstrip) {
         const char *line = to;
-        while (line > from && is_space(line[-1]) && line[-1] != '\n')
-            line--;
+        while ((n = space_before(line, from)) > 0 && line[-1] != '\n')
+            line -= n;
         if (line > from ? line[-1] == '\n' : x->line_starting)
             to = line;
     }
@@ -90,14 +109,10 @@ static void comment(Lexer *x) {
 /* {% raw %} ... {% endraw %}; false when the block at x->p is another one. */
 static bool raw_block(Lexer *x) {
     const char *p = x->p + 2;
-    p += sign_at(p, x->end) != 0;
-    while (p < x->end && is_space(*p))
-        p++;
+    p = after_space(p + (sign_at(p, x->end) != 0), x->end);
     if (x->end - p < 3 || memcmp(p, "raw", 3) != 0)
         return false;
-    p += 3;
-    while (p < x->end && is_space(*p))
-        p++;
+    p = after_space(p + 3, x->end);
     char begin = sign_at(p, x->end);
     p += begin == '-';
     if (x->end - p < 2 || memcmp(p, "%}", 2) != 0)
@@ -109,14 +124,10 @@ static bool raw_block(Lexer *x) {
     for (const char *q = x->p; (q = memmem(q, (size_t)(x->end - q), "{%", 2)); q += 2) {
         const char *name = q + 2;
         char sign = sign_at(name, x->end);
-        name += sign != 0;
-        while (name < x->end && is_space(*name))
-            name++;
+        name = after_space(name + (sign != 0), x->end);
         if (x->end - name < 6 || memcmp(name, "endraw", 6) != 0)
             continue;
-        name += 6;
-        while (name < x->end && is_space(*name))
-            name++;
+        name = after_space(name + 6, x->end);
         char close = sign_at(name, x->end);
         name += close != 0;
         if (x->end - name < 2 || memcmp(name, "%}", 2) != 0)
@@ -228,7 +239,10 @@ static void number(Lexer *x) {
         for (p += 2; p < x->end && (is_name_start((unsigned char)*p) || is_digit(*p)); p++)
             ;
     } else {
-        p = digits(p, x->end);
+        const char *end = digits(p, x->end);
+        if (*p == '0' && end - p > 1 && strspn(p, "0_") < (size_t)(end - p))
+            run_fail(x->run, "line %u: a number begins with 0", x->line);
+        p = end;
         bool after_dot = x->p > x->out[0].text && x->n > 0 && x->out[x->n - 1].kind == LEXEME_OPERATOR &&
                          x->out[x->n - 1].size == 1 && *x->out[x->n - 1].text == '.';
         if (!after_dot && p + 1 < x->end && *p == '.' && is_digit(p[1])) {

@@ -80,12 +80,46 @@ static bool has_end(const Str *s, const Str *end, bool at_start) {
     return end->size <= s->size && memcmp(s->data + (at_start ? 0 : s->size - end->size), end->data, end->size) == 0;
 }
 
+static int64_t bound(Run *run, const char *method, Value v, int64_t size, int64_t when_absent) {
+    int64_t at = v.type == VALUE_NONE_TYPE ? when_absent : argument_int(run, method, "a bound", v, when_absent);
+    if (at < 0)
+        at = at < -size ? 0 : at + size;
+    return at;
+}
+
+/* What many methods take: something to look for, and perhaps the characters [start, end) where it is to be. The place
+ * where that begins in bytes; false: start is behind the end. */
+static bool search_range(Run *run, Value self, const Arguments *args, const char *method, Value *ret_what,
+    const Str **ret_where, size_t *ret_begin) {
+    const Str *s = self.string;
+    Value v[3];
+
+    arguments_bind(run, method, args, (const char *const[]){"argument", "start", "end"}, 3, v);
+    if (v[0].type == VALUE_ABSENT_TYPE)
+        run_fail(run, "%s() takes at least one argument", method);
+    *ret_what = v[0];
+    *ret_where = s;
+    *ret_begin = 0;
+    if (v[1].type == VALUE_ABSENT_TYPE)
+        return true;
+    int64_t size = (int64_t)str_length(s), start = bound(run, method, v[1], size, 0),
+            end = MIN(bound(run, method, v[2], size, size), size);
+    if (start > end)
+        return false;
+    *ret_begin = str_offset(s, (size_t)start);
+    *ret_where = str_slice(run, s, *ret_begin, str_offset(s, (size_t)end));
+    return true;
+}
+
 static Value ends(Run *run, Value self, const Arguments *args, const char *method, bool at_start) {
-    Value v = one_string(run, method, args);
+    const Str *s;
+    size_t begin;
+    Value v;
+    bool inside = search_range(run, self, args, method, &v, &s, &begin);
     if (v.type != VALUE_LIST || v.list->kind != LIST_TUPLE)
-        return value_bool(has_end(self.string, string_argument(run, method, v), at_start));
+        return value_bool(has_end(s, string_argument(run, method, v), at_start) && inside);
     for (size_t i = 0; i < v.list->n; i++)
-        if (has_end(self.string, string_argument(run, method, v.list->items[i]), at_start))
+        if (has_end(s, string_argument(run, method, v.list->items[i]), at_start) && inside)
             return value_bool(true);
     return value_bool(false);
 }
@@ -111,9 +145,13 @@ static Value str_method_removesuffix(Run *run, Value self, const Arguments *args
 /* ---- strings: finding */
 
 static int64_t find(Run *run, Value self, const Arguments *args, const char *method, bool backward) {
-    const Str *s = self.string, *needle = string_argument(run, method, one_string(run, method, args));
+    const Str *s;
+    size_t begin;
+    Value v;
+    bool inside = search_range(run, self, args, method, &v, &s, &begin);
+    const Str *needle = string_argument(run, method, v);
     size_t at = backward ? str_rfind(s, needle, s->size) : str_find(s, needle, 0);
-    return at == SIZE_MAX ? -1 : (int64_t)str_length(str_slice(run, s, 0, at));
+    return at == SIZE_MAX || !inside ? -1 : (int64_t)str_length(str_slice(run, self.string, 0, begin + at));
 }
 
 static Value str_method_find(Run *run, Value self, const Arguments *args) {
@@ -139,8 +177,14 @@ static Value str_method_rindex(Run *run, Value self, const Arguments *args) {
 }
 
 static Value str_method_count(Run *run, Value self, const Arguments *args) {
-    const Str *s = self.string, *needle = string_argument(run, "count", one_string(run, "count", args));
+    const Str *s;
+    size_t begin;
+    Value v;
+    bool inside = search_range(run, self, args, "count", &v, &s, &begin);
+    const Str *needle = string_argument(run, "count", v);
     int64_t n = 0;
+    if (!inside)
+        return value_int(0);
     if (needle->size == 0)
         return value_int((int64_t)str_length(s) + 1);
     for (size_t at = 0; (at = str_find(s, needle, at)) != SIZE_MAX; at += needle->size, n++)
@@ -151,8 +195,11 @@ static Value str_method_count(Run *run, Value self, const Arguments *args) {
 static Value str_method_replace(Run *run, Value self, const Arguments *args) {
     Value v[3];
     arguments_bind(run, "replace", args, (const char *const[]){"old", "new", "count"}, 3, v);
-    return value_of(str_replace(run, self.string, string_argument(run, "replace", v[0]),
-        string_argument(run, "replace", v[1]), argument_int(run, "replace", "count", v[2], -1)));
+    const Str *old = string_argument(run, "replace", v[0]), *new = string_argument(run, "replace", v[1]);
+    int64_t count = argument_int(run, "replace", "count", v[2], -1);
+    if (!self.string->markup)
+        return value_of(str_replace(run, self.string, old, new, count));
+    return value_of(str_marked(run, str_replace(run, self.string, old, str_escape(run, new), count)));
 }
 
 /* ---- strings: cutting and joining */
@@ -167,7 +214,7 @@ static void split_space(Run *run, const Str *s, int64_t limit, List *out) {
                (w = utf8_width(s->data + end, s->size - end), !char_is_space(utf8_decode(s->data + end, w))))
             end += w;
         if (limit == 0) {
-            list_append(run, out, value_of(str_strip(run, s, NULL, STRIP_RIGHT)));
+            list_append(run, out, value_of(s));
             return;
         }
         limit -= limit > 0;
@@ -191,7 +238,7 @@ static void rsplit_space(Run *run, const Str *s, int64_t limit, List *out) {
         if (s->size == 0)
             break;
         if (limit == 0) {
-            list_append(run, out, value_of(str_strip(run, s, NULL, STRIP_LEFT)));
+            list_append(run, out, value_of(s));
             break;
         }
         size_t word = 0;
@@ -276,19 +323,7 @@ static Value str_method_rpartition(Run *run, Value self, const Arguments *args) 
 static Value str_method_splitlines(Run *run, Value self, const Arguments *args) {
     Value keep;
     arguments_bind(run, "splitlines", args, (const char *const[]){"keepends"}, 1, &keep);
-    const Str *s = self.string;
-    List *out = list_new(run, LIST_LIST);
-    for (size_t from = 0; from < s->size;) {
-        size_t end = from;
-        while (end < s->size && s->data[end] != '\n' && s->data[end] != '\r')
-            end++;
-        size_t next = end + (end < s->size);
-        if (next < s->size && s->data[end] == '\r' && s->data[next] == '\n')
-            next++;
-        list_append(run, out, value_of(str_slice(run, s, from, argument_bool(keep, false) ? next : end)));
-        from = next;
-    }
-    return value_list(out);
+    return value_list(str_lines(run, self.string, argument_bool(keep, false)));
 }
 
 static Value str_method_join(Run *run, Value self, const Arguments *args) {
@@ -299,9 +334,9 @@ static Value str_method_join(Run *run, Value self, const Arguments *args) {
             run_fail(run, "sequence item %zu: expected str instance, %s found", i, value_type_name(l->items[i]));
         if (i > 0)
             builder_add(&out, self.string);
-        builder_add(&out, l->items[i].string);
+        builder_add(&out, self.string->markup ? str_escape(run, l->items[i].string) : l->items[i].string);
     }
-    return value_of(builder_end(&out));
+    return value_of(self.string->markup ? str_marked(run, builder_end(&out)) : builder_end(&out));
 }
 
 static Value str_method_format(Run *run, Value self, const Arguments *args) {
@@ -384,6 +419,39 @@ static Value str_method_isalnum(Run *run, Value self, const Arguments *args) {
 
 static Value str_method_isspace(Run *run, Value self, const Arguments *args) {
     return value_bool(all_characters(self.string, char_is_space));
+}
+
+static bool is_ascii(uint32_t c) {
+    return c < 0x80;
+}
+
+static Value str_method_isascii(Run *run, Value self, const Arguments *args) {
+    return value_bool(self.string->size == 0 || all_characters(self.string, is_ascii));
+}
+
+static Value str_method_istitle(Run *run, Value self, const Arguments *args) {
+    return value_bool(str_equal(self.string, str_method_title(run, self, args).string) &&
+                      !(str_equal(self.string, str_map_case(run, self.string, char_lower)) &&
+                          str_equal(self.string, str_map_case(run, self.string, char_upper))));
+}
+
+static Value str_method_expandtabs(Run *run, Value self, const Arguments *args) {
+    Value size;
+    arguments_bind(run, "expandtabs", args, (const char *const[]){"tabsize"}, 1, &size);
+    int64_t stop = argument_int(run, "expandtabs", "tabsize", size, 8), column = 0;
+    const Str *s = self.string;
+    Builder out = {.run = run};
+    for (size_t i = 0, w; i < s->size; i += w) {
+        w = utf8_width(s->data + i, s->size - i);
+        if (s->data[i] != '\t') {
+            builder_add_range(&out, s, i, i + w);
+            column = s->data[i] == '\n' || s->data[i] == '\r' ? 0 : column + 1;
+            continue;
+        }
+        for (int64_t n = stop > 0 ? stop - column % stop : 0; n > 0; n--, column++)
+            builder_add_text(&out, " ");
+    }
+    return value_of(builder_end(&out));
 }
 
 static Value has_case(Run *run, Value self, uint32_t (*map)(uint32_t), uint32_t (*other)(uint32_t)) {
@@ -502,6 +570,9 @@ static const Method string_methods[] = {
     {"isspace", str_method_isspace},
     {"isupper", str_method_isupper},
     {"islower", str_method_islower},
+    {"isascii", str_method_isascii},
+    {"istitle", str_method_istitle},
+    {"expandtabs", str_method_expandtabs},
 };
 
 static const Method dict_methods[] = {

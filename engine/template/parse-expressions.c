@@ -31,6 +31,7 @@ static const Node *parse_name(Parser *p) {
     Node *n = parser_node(p, NODE_NAME);
     p->saw_varargs |= parser_is_word(p, "varargs");
     p->saw_kwargs |= parser_is_word(p, "kwargs");
+    p->saw_caller |= parser_is_word(p, "caller");
     n->name = parser_expect_name(p);
     return n;
 }
@@ -111,12 +112,17 @@ static void parse_arguments(Parser *p, Node *n) {
 
     parser_expect(p, "(");
     while (!parser_is(p, ")")) {
-        if (parser_accept(p, "*"))
+        if (n->star_star)
+            parser_unexpected(p, ")");
+        if (!n->star && parser_accept(p, "*"))
             n->star = parse_expression(p, true);
         else if (parser_accept(p, "**"))
             n->star_star = parse_expression(p, true);
         else if (p->at->kind == LEXEME_NAME && p->at[1].kind == LEXEME_OPERATOR && p->at[1].size == 1 &&
                  *p->at[1].text == '=') {
+            for (size_t i = 0; i < n_names; i++)
+                if (parser_is_word(p, names[i]->data))
+                    run_fail(p->run, "line %u: keyword argument repeated: %s", p->at->line, names[i]->data);
             if (n_names == allocated) {
                 allocated = allocated ? 2 * allocated : 4;
                 const Str **grown = run_alloc(p->run, allocated * sizeof(*grown));
@@ -128,7 +134,7 @@ static void parse_arguments(Parser *p, Node *n) {
             parser_expect(p, "=");
             parser_append(p, &named, parse_expression(p, true));
         } else {
-            if (named.n > 0)
+            if (named.n > 0 || n->star)
                 parser_unexpected(p, "a keyword argument");
             parser_append(p, &positional, parse_expression(p, true));
         }
@@ -228,8 +234,8 @@ const Node *parse_filter(Parser *p, const Node *of) {
     n->a = of;
     n->name = dotted_name(p);
     n->function = filter_find(n->name->data, n->name->size);
-    if (!n->function && p->branches == 0)
-        run_fail(p->run, "line %u: No filter named '%s'.", n->line, n->name->data);
+    if (!n->function && !p->unresolved)
+        p->unresolved = n;
     if (parser_is(p, "("))
         parse_arguments(p, n);
     return n;
@@ -241,8 +247,8 @@ static const Node *parse_test(Parser *p, const Node *of) {
     n->negated = parser_accept_word(p, "not");
     n->name = dotted_name(p);
     n->function = test_find(n->name->data, n->name->size);
-    if (!n->function && p->branches == 0)
-        run_fail(p->run, "line %u: No test named '%s'.", n->line, n->name->data);
+    if (!n->function && !p->unresolved)
+        p->unresolved = n;
 
     bool word = p->at->kind == LEXEME_NAME && !parser_is_word(p, "else") && !parser_is_word(p, "or") &&
                 !parser_is_word(p, "and");
@@ -429,6 +435,7 @@ static const Node *parse_or(Parser *p) {
 }
 
 const Node *parse_expression(Parser *p, bool conditional) {
+    const Node *unresolved = p->unresolved;
     parser_enter(p);
     const Node *value = parse_or(p);
     while (conditional && parser_accept_word(p, "if")) {
@@ -437,6 +444,7 @@ const Node *parse_expression(Parser *p, bool conditional) {
         n->a = parse_or(p);
         n->c = parser_accept_word(p, "else") ? parse_expression(p, true) : NULL;
         value = n;
+        p->unresolved = unresolved;
     }
     p->nesting--;
     return value;

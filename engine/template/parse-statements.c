@@ -15,8 +15,14 @@ static const Node *parse_target_item(Parser *p, bool attribute) {
         tuple->n_items = l.n;
         return tuple;
     }
+    static const char *const constants[] = {"true", "True", "false", "False", "none", "None"};
+    for (size_t i = 0; i < ELEMENTSOF(constants); i++)
+        if (parser_is_word(p, constants[i]))
+            run_fail(p->run, "line %u: can't assign to '%s'", p->at->line, constants[i]);
     Node *n = parser_node(p, NODE_NAME);
     n->name = parser_expect_name(p);
+    if (p->fors > 0 && str_is(n->name, "loop"))
+        run_fail(p->run, "line %u: Can't assign to special loop variable in for-loop target", n->line);
     if (!attribute || !parser_accept(p, "."))
         return n;
     Node *a = parser_node(p, NODE_ATTRIBUTE);
@@ -47,7 +53,10 @@ static void set_body(Node *n, NodeList l) {
 
 static void parse_body_to(Parser *p, Node *n, const char *end) {
     NodeList l = {};
+    unsigned branches = p->branches;
+    p->branches = 0;
     parse_body(p, (const char *const[]){end, NULL}, end + 3, &l);
+    p->branches = branches;
     p->at++; /* the end word */
     set_body(n, l);
 }
@@ -55,25 +64,30 @@ static void parse_body_to(Parser *p, Node *n, const char *end) {
 static const Node *parse_for(Parser *p) {
     Node *n = parser_node(p, NODE_FOR);
     NodeList body = {}, alternative = {};
+    unsigned branches = p->branches;
 
+    p->fors++;
     n->a = parse_target(p, false);
     parser_expect_word(p, "in");
     n->b = parse_tuple(p, false, "recursive");
     if (parser_accept_word(p, "if"))
         n->c = parse_expression(p, true);
     n->recursive = parser_accept_word(p, "recursive");
-    parser_expect_block_end(p);
+    parser_expect_body(p);
 
+    p->branches = 0;
     p->loops++;
     parse_body(p, (const char *const[]){"endfor", "else", NULL}, "for", &body);
     p->loops--;
     set_body(n, body);
     if (parser_accept_word(p, "else")) {
-        parser_expect_block_end(p);
+        parser_expect_body(p);
         parse_body(p, (const char *const[]){"endfor", NULL}, "for", &alternative);
         n->alternative = alternative.items;
         n->n_alternative = alternative.n;
     }
+    p->branches = branches;
+    p->fors--;
     p->at++;
     return n;
 }
@@ -85,7 +99,7 @@ static const Node *parse_if(Parser *p) {
     for (;;) {
         NodeList body = {}, alternative = {};
         n->a = parse_tuple(p, false, NULL);
-        parser_expect_block_end(p);
+        parser_expect_body(p);
         parse_body(p, (const char *const[]){"elif", "else", "endif", NULL}, "if", &body);
         set_body(n, body);
         if (parser_accept_word(p, "elif")) {
@@ -97,7 +111,7 @@ static const Node *parse_if(Parser *p) {
             continue;
         }
         if (parser_accept_word(p, "else")) {
-            parser_expect_block_end(p);
+            parser_expect_body(p);
             parse_body(p, (const char *const[]){"endif", NULL}, "if", &alternative);
             n->alternative = alternative.items;
             n->n_alternative = alternative.n;
@@ -119,7 +133,7 @@ static const Node *parse_set(Parser *p) {
     n->kind = NODE_SET_BLOCK;
     while (parser_accept(p, "|"))
         n->b = parse_filter(p, n->b);
-    parser_expect_block_end(p);
+    parser_expect_body(p);
     parse_body_to(p, n, "endset");
     return n;
 }
@@ -129,9 +143,13 @@ static void parse_parameters(Parser *p, Node *n) {
     NodeList defaults = {};
     const Str **names = NULL;
     size_t n_names = 0;
+    bool comma = false;
 
     parser_expect(p, "(");
-    while (!parser_is(p, ")")) {
+    while (comma || !parser_is(p, ")")) {
+        for (size_t i = 0; i < n_names; i++)
+            if (parser_is_word(p, names[i]->data))
+                run_fail(p->run, "line %u: duplicate argument '%s'", p->at->line, names[i]->data);
         const Str **grown = run_alloc(p->run, (n_names + 1) * sizeof(*grown));
         if (n_names)
             memcpy(grown, names, n_names * sizeof(*grown));
@@ -141,7 +159,10 @@ static void parse_parameters(Parser *p, Node *n) {
             parser_append(p, &defaults, parse_expression(p, true));
         else if (defaults.n > 0)
             run_fail(p->run, "line %u: non-default argument follows default argument", p->at->line);
-        if (!parser_accept(p, ","))
+        if (defaults.n == 0 && str_is(names[n_names - 1], "caller"))
+            run_fail(p->run, "line %u: the argument 'caller' must have a default", p->at->line);
+        comma = parser_accept(p, ",");
+        if (!comma)
             break;
     }
     parser_expect(p, ")");
@@ -155,15 +176,17 @@ static void parse_parameters(Parser *p, Node *n) {
 static void parse_callable_body(Parser *p, Node *n, const char *end) {
     Parser outside = *p;
 
-    parser_expect_block_end(p);
+    parser_expect_body(p);
     p->loops = 0;
-    p->saw_varargs = p->saw_kwargs = false;
+    p->saw_varargs = p->saw_kwargs = p->saw_caller = false;
     parse_body_to(p, n, end);
     n->takes_varargs = p->saw_varargs;
     n->takes_kwargs = p->saw_kwargs;
+    n->takes_caller = p->saw_caller;
     p->loops = outside.loops;
-    p->saw_varargs = outside.saw_varargs;
-    p->saw_kwargs = outside.saw_kwargs;
+    p->saw_varargs |= outside.saw_varargs; /* what a macro inside asks for counts outside, too */
+    p->saw_kwargs |= outside.saw_kwargs;
+    p->saw_caller |= outside.saw_caller;
 }
 
 static const Node *parse_macro(Parser *p) {
@@ -192,7 +215,7 @@ static const Node *parse_filter_block(Parser *p) {
     n->b = parse_filter(p, NULL);
     while (parser_accept(p, "|"))
         n->b = parse_filter(p, n->b);
-    parser_expect_block_end(p);
+    parser_expect_body(p);
     parse_body_to(p, n, "endfilter");
     return n;
 }
@@ -217,17 +240,25 @@ static const Node *parse_with(Parser *p) {
 
 static const Node *parse_generation(Parser *p) {
     Node *n = parser_node(p, NODE_BLOCK);
-    parser_expect_block_end(p);
+    unsigned loops = p->loops;
+    p->loops = 0; /* transformers calls it as a macro */
+    parser_expect_body(p);
     parse_body_to(p, n, "endgeneration");
+    p->loops = loops;
     return n;
 }
 
-/* Nothing inherits from a chat template, so a named block is just its body. */
+/* Nothing inherits from a chat template, so a named block is just its body; unless it is `scoped` it sees the
+ * variables of the template alone. */
 static const Node *parse_block(Parser *p) {
-    Node *n = parser_node(p, NODE_WITH);
+    Node *n = parser_node(p, NODE_BLOCK);
     const Str *name = parser_expect_name(p);
-    parser_expect_block_end(p);
+    unsigned loops = p->loops;
+    n->name = parser_accept_word(p, "scoped") ? NULL : name;
+    p->loops = 0;
+    parser_expect_body(p);
     parse_body_to(p, n, "endblock");
+    p->loops = loops;
     if (p->at->kind == LEXEME_NAME && !parser_accept_word(p, name->data))
         parser_unexpected(p, name->data);
     return n;
@@ -303,6 +334,7 @@ void parse_body(Parser *p, const char *const *ends, const char *opened_by, NodeL
         case LEXEME_PRINT_BEGIN:
             p->at++;
             parser_append(p, ret, parse_print(p));
+            parser_check_resolved(p);
             if (p->at->kind != LEXEME_PRINT_END)
                 parser_unexpected(p, "end of print statement");
             p->at++;

@@ -66,7 +66,13 @@ void parser_expect_word(Parser *p, const char *word) {
         parser_unexpected(p, word);
 }
 
+void parser_expect_body(Parser *p) {
+    parser_accept(p, ":"); /* as a Python programmer may write it */
+    parser_expect_block_end(p);
+}
+
 void parser_expect_block_end(Parser *p) {
+    parser_check_resolved(p);
     if (p->at->kind != LEXEME_BLOCK_END)
         parser_unexpected(p, "end of statement block");
     p->at++;
@@ -80,6 +86,15 @@ const Str *parser_expect_name(Parser *p) {
     if (p->at->kind != LEXEME_NAME)
         parser_unexpected(p, "a name");
     return parser_text(p, p->at++);
+}
+
+/* What does not exist is an error at once, except where a condition may keep it from being reached. */
+void parser_check_resolved(Parser *p) {
+    const Node *n = p->unresolved;
+    p->unresolved = NULL;
+    if (n && p->branches == 0)
+        run_fail(
+            p->run, "line %u: No %s named '%s'.", n->line, n->kind == NODE_FILTER ? "filter" : "test", n->name->data);
 }
 
 void parser_enter(Parser *p) {

@@ -10,8 +10,10 @@ typedef struct Parser {
     Run *run;
     const Lexeme *at;
     unsigned nesting;
-    unsigned loops;               /* around the statement being parsed, not counting those outside a macro */
-    bool saw_varargs, saw_kwargs; /* in the macro being parsed */
+    unsigned loops; /* around the statement being parsed, not counting those outside a macro */
+    unsigned fors;  /* the same, counting all of them */
+    bool saw_varargs, saw_kwargs, saw_caller; /* in the macro being parsed */
+    const Node *unresolved;                   /* a filter or test that does not exist, in the expression being parsed */
     unsigned
         branches; /* of `if` around: what stands there may never run, so an unknown filter fails only when it does */
 } Parser;
@@ -33,6 +35,8 @@ void parser_expect_block_end(Parser *p);
 const Str *parser_expect_name(Parser *p);
 const Str *parser_text(Parser *p, const Lexeme *l);
 _Noreturn void parser_unexpected(Parser *p, const char *wanted); /* wanted may be NULL */
+void parser_expect_body(Parser *p);                              /* the end of a block that has a body */
+void parser_check_resolved(Parser *p);                           /* at the end of an expression's tag */
 void parser_enter(Parser *p);                                    /* one level deeper; p->nesting-- leaves it */
 
 /* parse-expressions.c */

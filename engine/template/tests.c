@@ -1,4 +1,5 @@
 /* What can stand after `is`, one row each. */
+#include <math.h>
 #include <string.h>
 
 #include "value.h"
@@ -11,10 +12,15 @@ static Value one_argument(Run *run, const char *test, const Arguments *args) {
     return v;
 }
 
-static int64_t whole(Run *run, const char *test, Value v) {
-    if (v.type != VALUE_INT && v.type != VALUE_BOOL)
-        run_fail(run, "the test '%s' needs an integer, not %s", test, value_type_name(v));
-    return v.type == VALUE_BOOL ? v.boolean : v.integer;
+static bool divides(Run *run, const char *test, Value v, Value by) {
+    if (!value_is_number(v) || !value_is_number(by))
+        run_fail(run, "the test '%s' needs a number, not %s", test, value_type_name(value_is_number(v) ? by : v));
+    if (value_number(by) == 0)
+        run_fail(run, "integer division or modulo by zero");
+    if (v.type == VALUE_FLOAT || by.type == VALUE_FLOAT)
+        return fmod(value_number(v), value_number(by)) == 0;
+    int64_t divisor = by.type == VALUE_BOOL ? 1 : by.integer;
+    return divisor == -1 || (v.type == VALUE_BOOL ? v.boolean : v.integer) % divisor == 0;
 }
 
 static bool test_defined(Run *run, Value v, const Arguments *args) {
@@ -76,7 +82,7 @@ static bool test_callable(Run *run, Value v, const Arguments *args) {
 }
 
 static bool test_escaped(Run *run, Value v, const Arguments *args) {
-    return false; /* nothing is: automatic escaping is off */
+    return v.type == VALUE_STRING && v.string->markup;
 }
 
 static bool test_lower(Run *run, Value v, const Arguments *args) {
@@ -90,18 +96,18 @@ static bool test_upper(Run *run, Value v, const Arguments *args) {
 }
 
 static bool test_even(Run *run, Value v, const Arguments *args) {
-    return whole(run, "even", v) % 2 == 0;
+    return divides(run, "even", v, value_int(2));
 }
 
 static bool test_odd(Run *run, Value v, const Arguments *args) {
-    return whole(run, "odd", v) % 2 != 0;
+    /* v % 2 == 1: of a fraction neither odd nor even holds */
+    if (v.type == VALUE_FLOAT && v.number != floor(v.number))
+        return false;
+    return !divides(run, "odd", v, value_int(2));
 }
 
 static bool test_divisibleby(Run *run, Value v, const Arguments *args) {
-    int64_t by = whole(run, "divisibleby", one_argument(run, "divisibleby", args));
-    if (by == 0)
-        run_fail(run, "integer division or modulo by zero");
-    return by == -1 || whole(run, "divisibleby", v) % by == 0;
+    return divides(run, "divisibleby", v, one_argument(run, "divisibleby", args));
 }
 
 static bool test_eq(Run *run, Value v, const Arguments *args) {

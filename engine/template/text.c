@@ -115,8 +115,35 @@ const Str *str_slice(Run *run, const Str *s, size_t from, size_t to) {
     Str *out = run_alloc(run, sizeof(Str));
     char *data = run_alloc(run, to - from + 1);
     memcpy(data, s->data + from, to - from);
-    *out = (Str){.data = data, .size = to - from, .trust = s->trust ? s->trust + from : NULL, .trusted = s->trusted};
+    *out = (Str){.data = data,
+        .size = to - from,
+        .trust = s->trust ? s->trust + from : NULL,
+        .trusted = s->trusted,
+        .markup = s->markup};
     return out;
+}
+
+const Str *str_marked(Run *run, const Str *s) {
+    Str *out = run_alloc(run, sizeof(Str));
+    *out = *s;
+    out->markup = true;
+    return out;
+}
+
+const Str *str_escape(Run *run, const Str *s) {
+    if (s->markup)
+        return s;
+    Builder out = {.run = run};
+    for (size_t i = 0; i < s->size; i++)
+        switch (s->data[i]) {
+        case '&': builder_add_text(&out, "&amp;"); break;
+        case '<': builder_add_text(&out, "&lt;"); break;
+        case '>': builder_add_text(&out, "&gt;"); break;
+        case '"': builder_add_text(&out, "&#34;"); break;
+        case '\'': builder_add_text(&out, "&#39;"); break;
+        default: builder_add_range(&out, s, i, i + 1);
+        }
+    return str_marked(run, builder_end(&out));
 }
 
 /* ---- characters */
@@ -206,6 +233,11 @@ bool char_is_alpha(uint32_t c) {
     return unicode() && iswalpha_l((wint_t)c, unicode());
 }
 
+/* Whether Unicode knows the character, as far as the C library does. */
+bool char_is_assigned(uint32_t c) {
+    return c < 0x80 || !unicode() || iswprint_l((wint_t)c, unicode()) || iswcntrl_l((wint_t)c, unicode());
+}
+
 bool char_is_digit(uint32_t c) {
     return c >= '0' && c <= '9';
 }
@@ -284,7 +316,7 @@ const Str *str_map_case(Run *run, const Str *s, uint32_t (*map)(uint32_t)) {
         else
             builder_add_bytes(&out, text, utf8_encode(m, text), s->trust ? s->trust[i] : s->trusted);
     }
-    return builder_end(&out);
+    return s->markup ? str_marked(run, builder_end(&out)) : builder_end(&out);
 }
 
 const Str *str_capitalize(Run *run, const Str *s) {
@@ -293,4 +325,25 @@ const Str *str_capitalize(Run *run, const Str *s) {
     builder_add(&out, str_map_case(run, str_slice(run, s, 0, first), char_upper));
     builder_add(&out, str_map_case(run, str_slice(run, s, first, s->size), char_lower));
     return builder_end(&out);
+}
+
+static bool ends_line(uint32_t c) {
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+List *str_lines(Run *run, const Str *s, bool keep_ends) {
+    List *out = list_new(run, LIST_LIST);
+    for (size_t from = 0, end, next; from < s->size; from = next) {
+        size_t w = 0;
+        for (end = from; end < s->size; end += w) {
+            w = utf8_width(s->data + end, s->size - end);
+            if (ends_line(utf8_decode(s->data + end, w)))
+                break;
+        }
+        next = end < s->size ? end + w : end;
+        if (next < s->size && s->data[end] == '\r' && s->data[next] == '\n')
+            next++;
+        list_append(run, out, value_of(str_slice(run, s, from, keep_ends ? next : end)));
+    }
+    return out;
 }

@@ -84,9 +84,13 @@ static DictEntry *dict_find(Run *run, const Dict *d, Value key) {
     return NULL;
 }
 
+void value_require_hashable(Run *run, Value v) {
+    if (v.type == VALUE_DICT || (v.type == VALUE_LIST && v.list->kind == LIST_LIST))
+        run_fail(run, "unhashable type: '%s'", value_type_name(v));
+}
+
 void dict_set(Run *run, Dict *d, Value key, Value value) {
-    if (key.type == VALUE_DICT || (key.type == VALUE_LIST && key.list->kind != LIST_TUPLE))
-        run_fail(run, "unhashable type: '%s'", value_type_name(key));
+    value_require_hashable(run, key);
     DictEntry *entry = dict_find(run, d, key);
     if (entry) {
         entry->value = value;
@@ -162,6 +166,11 @@ static int64_t whole(Value v) {
     return v.type == VALUE_BOOL ? v.boolean : v.integer;
 }
 
+/* Wide enough to tell every integer from every double, as Python does. */
+static long double exact(Value v) {
+    return v.type == VALUE_FLOAT ? (long double)v.number : (long double)whole(v);
+}
+
 static bool lists_equal(Run *run, const List *a, const List *b) {
     if (a == b)
         return true;
@@ -191,8 +200,7 @@ bool value_equal(Run *run, Value a, Value b) {
 
     run_enter(run);
     if (value_is_number(a) && value_is_number(b))
-        equal =
-            a.type == VALUE_FLOAT || b.type == VALUE_FLOAT ? value_number(a) == value_number(b) : whole(a) == whole(b);
+        equal = a.type == VALUE_FLOAT || b.type == VALUE_FLOAT ? exact(a) == exact(b) : whole(a) == whole(b);
     else if (a.type == b.type)
         switch (a.type) {
         case VALUE_STRING: equal = str_equal(a.string, b.string); break;
@@ -210,7 +218,7 @@ int value_compare(Run *run, Value a, Value b, const char *op) {
     if (value_is_number(a) && value_is_number(b)) {
         if (a.type != VALUE_FLOAT && b.type != VALUE_FLOAT)
             return (whole(a) > whole(b)) - (whole(a) < whole(b));
-        double x = value_number(a), y = value_number(b);
+        long double x = exact(a), y = exact(b);
         return (x > y) - (x < y);
     }
     if (a.type == VALUE_STRING && b.type == VALUE_STRING) {
@@ -287,8 +295,10 @@ bool value_contains(Run *run, Value container, Value item) {
             run_fail(run, "'in <string>' requires string as left operand, not %s", value_type_name(item));
         return str_find(container.string, item.string, 0) != SIZE_MAX;
     }
-    if (container.type == VALUE_DICT && !container.dict->is_namespace)
+    if (container.type == VALUE_DICT && !container.dict->is_namespace) {
+        value_require_hashable(run, item);
         return dict_get(run, container.dict, item, &found);
+    }
     if (container.type != VALUE_LIST && container.type != VALUE_UNDEFINED)
         run_fail(run, "argument of type '%s' is not iterable", value_type_name(container));
 
@@ -309,6 +319,21 @@ static Value missing(Run *run, Value v, const Str *name) {
     return value_undefined(name->data);
 }
 
+static Value macro_attribute(Run *run, const Node *macro, const Str *name) {
+    if (str_is(name, "name"))
+        return macro->kind == NODE_MACRO ? value_of(macro->name) : VALUE_NONE;
+    if (str_is(name, "catch_varargs") || str_is(name, "catch_kwargs"))
+        return value_bool(str_is(name, "catch_kwargs") ? macro->takes_kwargs : macro->takes_varargs);
+    if (str_is(name, "caller"))
+        return value_bool(macro->takes_caller);
+    if (!str_is(name, "arguments"))
+        return value_undefined(name->data);
+    List *l = list_new(run, LIST_TUPLE);
+    for (size_t i = 0; i < macro->n_named; i++)
+        list_append(run, l, value_of(macro->names[i]));
+    return value_list(l);
+}
+
 Value value_attribute(Run *run, Value v, const Str *name) {
     Value found;
 
@@ -320,6 +345,8 @@ Value value_attribute(Run *run, Value v, const Str *name) {
 
     if (v.type == VALUE_LIST && v.list->is_group && (str_is(name, "grouper") || str_is(name, "list")))
         return v.list->items[str_is(name, "list")];
+    if (v.type == VALUE_CALLABLE && v.callable->macro)
+        return macro_attribute(run, v.callable->macro, name);
     Builtin method = method_find(v, name);
     if (method)
         return value_callable(run, name->data, method, v);

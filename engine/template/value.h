@@ -15,6 +15,7 @@ struct Str {
     size_t size;
     const uint8_t *trust;
     bool trusted; /* when trust is NULL */
+    bool markup;  /* went through safe or escape: what is added to it is escaped */
 };
 
 typedef enum ListKind {
@@ -31,8 +32,9 @@ typedef struct List {
     Value *items;
     size_t n, allocated;
     ListKind kind;
-    bool spent;    /* a generator that has been walked */
-    bool is_group; /* a row of groupby: also .grouper and .list */
+    bool spent;                /* a generator that has been walked */
+    bool is_group;             /* a row of groupby: also .grouper and .list */
+    int64_t start, stop, step; /* of a range, as it prints itself */
 } List;
 
 typedef struct DictEntry {
@@ -144,6 +146,7 @@ const char *value_type_name(Value v);                          /* as Python name
 bool value_is_number(Value v);                                 /* int, float, bool */
 double value_number(Value v);
 bool value_contains(Run *run, Value container, Value item);
+void value_require_hashable(Run *run, Value v);
 size_t value_length(Run *run, Value v);
 /* The elements of anything that can be walked: list, tuple, dict (keys), string (characters), undefined (nothing). */
 const List *value_iterate(Run *run, Value v);
@@ -173,6 +176,8 @@ void builder_printf(Builder *b, const char *format, ...) _printf_(2, 3);
 const Str *builder_end(Builder *b);
 
 const Str *str_slice(Run *run, const Str *s, size_t from, size_t to); /* bytes */
+const Str *str_marked(Run *run, const Str *s);                        /* a copy that is markup */
+const Str *str_escape(Run *run, const Str *s);                        /* for HTML; markup is left as it is */
 bool str_all_trusted(const Str *s);
 bool str_is(const Str *s, const char *text);
 bool str_equal(const Str *a, const Str *b);
@@ -188,13 +193,15 @@ uint32_t char_lower(uint32_t c);
 bool char_is_space(uint32_t c);
 bool char_is_alpha(uint32_t c);
 bool char_is_digit(uint32_t c);
+bool char_is_assigned(uint32_t c);
 typedef enum StripSide { STRIP_LEFT = 1, STRIP_RIGHT = 2, STRIP_BOTH = 3 } StripSide;
 const Str *str_strip(Run *run, const Str *s, const Str *characters, StripSide side); /* characters NULL: white space */
 const Str *str_replace(Run *run, const Str *s, const Str *from, const Str *to, int64_t count);
 const Str *str_map_case(Run *run, const Str *s, uint32_t (*map)(uint32_t));
 const Str *str_capitalize(Run *run, const Str *s);
+List *str_lines(Run *run, const Str *s, bool keep_ends); /* as Python's splitlines() */
 
-/* ---- formatting (format.c, json.c) */
+/* ---- formatting (repr.c, format.c, json.c) */
 
 void format_float(double f, char out[40]); /* shortest text that reads back, as Python's repr */
 const Str *format_percent(Run *run, const Str *format, Value args);
@@ -216,6 +223,7 @@ typedef bool (*TestFunction)(Run *run, Value input, const Arguments *args);
 FilterFunction filter_find(const char *name, size_t size);            /* NULL: no such filter */
 Value filter_from_json(Run *run, Value input, const Arguments *args); /* json-load.c */
 FilterFunction filter_find_text(const char *name, size_t size);       /* of filters-text.c alone */
+FilterFunction filter_find_layout(const char *name, size_t size);     /* of filters-layout.c alone */
 TestFunction test_find(const char *name, size_t size);
 Builtin method_find(Value self, const Str *name); /* NULL: no such method */
 void globals_define(Run *run, Dict *globals);
@@ -223,6 +231,7 @@ void globals_define(Run *run, Dict *globals);
 /* ---- evaluation */
 
 Value eval(Run *run, Scope *scope, const Node *node);
+Value eval_add(Run *run, Value a, Value b); /* a + b */
 Value call(Run *run, Value callee, const Arguments *args);
 /* A call with the body of a {% call %} block, and the filters of a {% set %} or {% filter %} block. */
 Value call_with_caller(Run *run, Scope *scope, const Node *call_node, Value caller);
