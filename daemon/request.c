@@ -275,6 +275,7 @@ static void submit(Request *r, const Prompt *prompt) {
         .reasoning_open = prompt->reasoning_open,
         .syntax = prompt->syntax,
         .tool_calls = r->is_chat && r->options.tools,
+        .tools = r->options.tools,
         .reasoning_budget = r->options.reasoning_budget,
     };
     const ModelInfo *info = model_info(model_host_model(r->d->host));

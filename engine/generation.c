@@ -55,6 +55,7 @@ static int init(Generation *g, const EngineRequest *r, uint32_t capacity) {
         .reasoning_open = r->reasoning_open,
         .syntax = r->syntax,
         .tool_calls = r->tool_calls,
+        .tools = r->tools,
     };
     if (output_new(&output, &g->output) < 0)
         return -ENOMEM;

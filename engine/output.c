@@ -364,7 +364,7 @@ int output_new(const OutputOptions *o, Output **ret) {
         u->state = STATE_START;
         k = harmony_new(o->tool_calls, &sink, &u->harmony);
     } else if (o->tool_calls)
-        k = tool_calls_new(o->syntax, &sink, &u->calls);
+        k = tool_calls_new(o->syntax, o->tools, &sink, &u->calls);
     if (k < 0)
         return k;
     while (u->n_stops < o->n_stop) {

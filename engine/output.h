@@ -24,6 +24,7 @@ typedef struct OutputOptions {
     bool reasoning_open;
     EngineSyntax syntax;
     bool tool_calls;
+    const char *tools; /* OpenAI's array, for the types of arguments, or NULL; not kept */
 } OutputOptions;
 
 int output_new(const OutputOptions *o, Output **ret);

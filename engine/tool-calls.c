@@ -2,12 +2,15 @@
  * look back; a byte is looked at once, and once more when what was held becomes text. */
 #include "tool-calls.h"
 
+#include "tool-xml.h"
+
 #define NAME_MAX_BYTES 256
 
 typedef enum StepType {
     STEP_SPACE,      /* any white space */
     STEP_TAG,        /* this text */
     STEP_TAG_MAYBE,  /* this text, or nothing of it */
+    STEP_UNTIL,      /* everything up to and including this text: calls as elements (tool-xml.h) */
     STEP_NAME,       /* everything before this text; a later one counts instead of an earlier one */
     STEP_OBJECT,     /* a JSON object: the arguments */
     STEP_VALUE,      /* a JSON object or array: calls with their names */
@@ -82,13 +85,35 @@ static const Step granite[] = {
     {STEP_CALL},
 };
 
+static const Step qwen_xml[] = {
+    {STEP_SPACE},
+    {STEP_IF_BRACKET, .target = 4}, /* JSON after all */
+    {STEP_UNTIL, "</tool_call>"},
+    {STEP_CALL},
+    {STEP_VALUE},
+    {STEP_SPACE},
+    {STEP_TAG, "</tool_call>"},
+    {STEP_CALL},
+    {STEP_UNTIL, "</function>"},
+    {STEP_CALL},
+};
+
+static const Step dsml[] = {
+    {STEP_UNTIL, "</｜DSML｜function_calls>"},
+    {STEP_CALL},
+    {STEP_UNTIL, "</｜DSML｜tool_calls>"},
+    {STEP_CALL},
+};
+
 static const Syntax syntaxes[] = {
     [ENGINE_SYNTAX_HERMES] = {{{"<tool_call>", 0}}, .steps = hermes},
     [ENGINE_SYNTAX_DEEPSEEK] = {{{"<｜tool▁calls▁begin｜>", 0}, {"<｜tool▁call▁begin｜>", 2}},
         .closing = "<｜tool▁calls▁end｜>", .steps = deepseek},
     [ENGINE_SYNTAX_LLAMA3] = {{{"<|python_tag|>", 0}}, .whole = true, .steps = llama3},
     [ENGINE_SYNTAX_MISTRAL] = {{{"[TOOL_CALLS]", 0}}, .steps = mistral},
-    [ENGINE_SYNTAX_GRANITE] = {{{"<|tool_call|>", 0}}, .steps = granite},
+    [ENGINE_SYNTAX_GRANITE] = {{{"<|tool_call|>", 0}}, .closing = "<|/tool_call|>", .steps = granite},
+    [ENGINE_SYNTAX_QWEN_XML] = {{{"<tool_call>", 0}, {"<function=", 8}}, .closing = "</tool_call>", .steps = qwen_xml},
+    [ENGINE_SYNTAX_DSML] = {{{"<｜DSML｜function_calls>", 0}, {"<｜DSML｜tool_calls>", 2}}, .steps = dsml},
 };
 
 typedef struct Span {
@@ -97,6 +122,8 @@ typedef struct Span {
 
 struct ToolCalls {
     const Syntax *syntax; /* NULL: all is text */
+    EngineSyntax kind;
+    json_t *tools; /* owned, or NULL */
     AnswerSink sink;
     Bytes held;       /* line breaks, then the beginning of a tag, or a call */
     size_t tag_begin; /* in held: behind the line breaks */
@@ -112,7 +139,8 @@ struct ToolCalls {
     Span name;  /* end 0: none yet */
     Span *json; /* owned */
     size_t n_json, json_capacity;
-    bool failed; /* out of memory */
+    bool elements; /* the call is not JSON */
+    bool failed;   /* out of memory */
 };
 
 /* ------------------------------------------------------------------------------------------------ which one */
@@ -123,10 +151,13 @@ EngineSyntax tool_calls_detect(const char *template, size_t size) {
         EngineSyntax syntax;
     } marks[] = {
         {"<|channel|>", ENGINE_SYNTAX_HARMONY},
+        {"｜DSML｜", ENGINE_SYNTAX_DSML},
         {"<｜tool▁calls▁begin｜>", ENGINE_SYNTAX_DEEPSEEK},
         {"<｜tool▁call▁begin｜>", ENGINE_SYNTAX_DEEPSEEK},
         {"[TOOL_CALLS]", ENGINE_SYNTAX_MISTRAL},
         {"<|tool_call|>", ENGINE_SYNTAX_GRANITE},
+        {"<|tool|>", ENGINE_SYNTAX_GRANITE}, /* Phi-4: what it answers with is not in its template */
+        {"<parameter=", ENGINE_SYNTAX_QWEN_XML},
         {"<tool_call>", ENGINE_SYNTAX_HERMES},
         {"<|python_tag|>", ENGINE_SYNTAX_LLAMA3},
         {"{\"name\": function name, \"parameters\":", ENGINE_SYNTAX_LLAMA3},
@@ -159,6 +190,7 @@ static void reset(ToolCalls *t) {
     t->tag_begin = 0;
     t->inside = false;
     t->n_json = 0;
+    t->elements = false;
 }
 
 /* What was held is text. */
@@ -191,6 +223,8 @@ static bool read_name(const ToolCalls *t, char *ret) {
 /* Everything is there, but is it a call? All of them are looked at before the first is delivered. */
 static int read_calls(ToolCalls *t, const AnswerSink *sink) {
     char name[NAME_MAX_BYTES + 1];
+    if (t->elements)
+        return tool_xml_read(t->kind, t->held.data + t->tag_begin, t->held.size - t->tag_begin, t->tools, sink);
     int r = t->n_json > 0 ? 0 : -EBADMSG;
     if (t->name.end > 0 && !read_name(t, name))
         return -EBADMSG;
@@ -259,6 +293,14 @@ static Answer step_name(ToolCalls *t, const char *text, char byte) {
     return size < NAME_MAX_BYTES ? ANSWER_TAKEN : ANSWER_FAILED;
 }
 
+static Answer step_until(ToolCalls *t, const char *text, char byte) {
+    size_t n = strlen(text);
+    hold(t, byte);
+    t->elements = true;
+    bool ended = t->held.size - t->step_begin >= n && memcmp(t->held.data + t->held.size - n, text, n) == 0;
+    return ended ? ANSWER_NEXT : ANSWER_TAKEN;
+}
+
 static Answer step_json(ToolCalls *t, bool array_too, char byte) {
     if (t->held.size == t->step_begin) {
         t->scan = (JsonScan){};
@@ -292,6 +334,7 @@ static Answer step_push(ToolCalls *t, const Step *s, char byte) {
             return ANSWER_PASS;
         return step_tag(t, s->text, byte);
     case STEP_TAG: return step_tag(t, s->text, byte);
+    case STEP_UNTIL: return step_until(t, s->text, byte);
     case STEP_NAME: return step_name(t, s->text, byte);
     case STEP_OBJECT: return step_json(t, false, byte);
     case STEP_VALUE: return step_json(t, true, byte);
@@ -404,13 +447,15 @@ static void push_outside(ToolCalls *t, char byte) {
 
 /* ------------------------------------------------------------------------------------------------ interface */
 
-int tool_calls_new(EngineSyntax syntax, const AnswerSink *sink, ToolCalls **ret) {
+int tool_calls_new(EngineSyntax syntax, const char *tools, const AnswerSink *sink, ToolCalls **ret) {
     ToolCalls *t = calloc(1, sizeof(*t));
     if (!t)
         return -ENOMEM;
     t->sink = *sink;
     if (syntax < ELEMENTSOF(syntaxes) && syntaxes[syntax].steps)
         t->syntax = &syntaxes[syntax];
+    t->kind = syntax;
+    t->tools = tools ? json_loads(tools, 0, NULL) : NULL;
     *ret = t;
     return 0;
 }
@@ -419,6 +464,7 @@ ToolCalls *tool_calls_free(ToolCalls *t) {
     if (!t)
         return NULL;
     bytes_done(&t->held);
+    json_decref(t->tools);
     free(t->json);
     free(t);
     return NULL;
@@ -435,7 +481,7 @@ int tool_calls_push(ToolCalls *t, char byte) {
 }
 
 int tool_calls_finish(ToolCalls *t) {
-    if (t->inside && t->n_json > 0 && t->syntax->steps[t->step].type != STEP_VALUE)
+    if (t->inside && (t->n_json > 0 || t->elements) && t->syntax->steps[t->step].type != STEP_VALUE)
         complete(t);
     else if (!t->inside && t->after_call && t->held.size == t->tag_begin)
         reset(t);

@@ -6,7 +6,10 @@
  *   DEEPSEEK
  * <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME\n```json\n{...}\n```<｜tool▁call▁end｜>... and
  * since V3.1 NAME<｜tool▁sep｜>{...} LLAMA3    {"name": ..., "parameters": {...}} as the whole answer, perhaps after
- * <|python_tag|> MISTRAL   [TOOL_CALLS][{...}, ...] and [TOOL_CALLS]NAME[ARGS]{...} GRANITE   <|tool_call|>[{...}, ...]
+ * <|python_tag|> MISTRAL   [TOOL_CALLS][{...}, ...] and [TOOL_CALLS]NAME[ARGS]{...} GRANITE   <|tool_call|>[{...},
+ * ...], perhaps <|/tool_call|> (Phi-4) QWEN_XML  <tool_call><function=NAME><parameter=KEY>...; also without
+ * <tool_call>, or with HERMES' JSON in it DSML      <｜DSML｜function_calls><｜DSML｜invoke name="NAME">... DeepSeek
+ * since V3.2
  *
  * gpt-oss's channels are another matter: harmony.h. */
 #pragma once
@@ -18,8 +21,8 @@ typedef struct ToolCalls ToolCalls;
 /* The syntax of a model, from the text of its chat template. */
 EngineSyntax tool_calls_detect(const char *template, size_t size);
 
-/* -ENOMEM. sink is copied. */
-int tool_calls_new(EngineSyntax syntax, const AnswerSink *sink, ToolCalls **ret);
+/* -ENOMEM. tools: OpenAI's array, or NULL; not kept. sink is copied. */
+int tool_calls_new(EngineSyntax syntax, const char *tools, const AnswerSink *sink, ToolCalls **ret);
 ToolCalls *tool_calls_free(ToolCalls *t);
 DEFINE_CLEANUP(ToolCalls *, tool_calls_free)
 

@@ -100,6 +100,9 @@ typedef enum EngineSyntax {
     ENGINE_SYNTAX_MISTRAL,
     ENGINE_SYNTAX_GRANITE,
     ENGINE_SYNTAX_HARMONY,
+    ENGINE_SYNTAX_QWEN_XML,
+    ENGINE_SYNTAX_DSML,
+    N_ENGINE_SYNTAXES,
 } EngineSyntax;
 
 typedef struct Prompt {
@@ -174,6 +177,7 @@ typedef struct EngineRequest {
     bool reasoning_open;       /* Prompt.reasoning_open */
     EngineSyntax syntax;       /* Prompt.syntax; HARMONY concerns split_reasoning, too */
     bool tool_calls;           /* deliver tool calls as ENGINE_TEXT_TOOL_CALL, what only looks like one as text */
+    const char *tools;         /* ChatOptions.tools, for the types of arguments, or NULL */
     uint32_t reasoning_budget; /* with split_reasoning: tokens of reasoning after which the engine closes it;
                                 * ENGINE_UNLIMITED: none */
     uint64_t timeout_usec;     /* from submission to the last token; 0: none */

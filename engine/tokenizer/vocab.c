@@ -71,6 +71,8 @@ static const char *const visible_texts[] = {
     "[CALL_ID]",
     "<|python_tag|>",
     "<|tool_call|>",
+    "<|/tool_call|>",
+    "｜DSML｜",
     "<｜tool▁calls▁begin｜>",
     "<｜tool▁call▁begin｜>",
     "<｜tool▁sep｜>",

@@ -55,8 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .stop = stop,
         .n_stop = data[0] >> 4 & 3,
         .split_reasoning = true,
-        .syntax = data[0] % (ENGINE_SYNTAX_HARMONY + 1),
+        .syntax = data[0] % N_ENGINE_SYNTAXES,
         .tool_calls = !(data[0] & 0x80),
+        .tools = "[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"s\":{\"type\":\"string\"},"
+                 "\"b\":{\"type\":\"boolean\"}}}}}]",
     };
     for (size_t i = 0; i < N_ENGINE_TEXT_KINDS; i++) {
         a[i] = malloc(size * 6 + 16);

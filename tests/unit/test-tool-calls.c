@@ -104,6 +104,9 @@ static void test_detects_the_syntax_by_the_template(void **state) {
         {"{{- 'Respond in the format {\"name\": function name, \"parameters\": dictionary' }}", ENGINE_SYNTAX_LLAMA3},
         {"{{- '[TOOL_CALLS][' }}", ENGINE_SYNTAX_MISTRAL},
         {"{{- 'respond only with <|tool_call|>' }}", ENGINE_SYNTAX_GRANITE},
+        {"{{- '<|tool|>' + tools + '<|/tool|>' }}", ENGINE_SYNTAX_GRANITE},
+        {"{{- '<tool_call>\\n<function=example>\\n<parameter=x>' }}", ENGINE_SYNTAX_QWEN_XML},
+        {"{%- set dsml_token = '｜DSML｜' -%}", ENGINE_SYNTAX_DSML},
         {"{{- '<|start|>assistant<|channel|>final<|message|>' }}", ENGINE_SYNTAX_HARMONY},
         {"", ENGINE_SYNTAX_PLAIN},
     };
@@ -208,6 +211,8 @@ static void test_mistral(void **state) {
 static void test_granite(void **state) {
     expect(ENGINE_SYNTAX_GRANITE, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {\"x\": 1}}]", "[f {\"x\": 1}]");
     expect_text(ENGINE_SYNTAX_GRANITE, "<|tool_call|>[{\"name\"");
+    expect(ENGINE_SYNTAX_GRANITE, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {}}]<|/tool_call|>",
+        "[f {}]"); /* Phi-4 */
 }
 
 #define ANALYSIS "<|channel|>analysis<|message|>"
@@ -255,6 +260,64 @@ static void test_stop_strings_are_about_text_alone(void **state) {
         "{x\n\ny STOP}a ST{OP}b ");
 }
 
+static void expect_typed(EngineSyntax syntax, const char *text, const char *wanted) {
+    const OutputOptions o = {.syntax = syntax,
+        .tool_calls = true,
+        .tools =
+            "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{"
+            "\"s\":{\"type\":\"string\"},\"b\":{\"type\":\"boolean\"},\"n\":{\"type\":[\"integer\",\"null\"]}}}}}]"};
+    expect_with(&o, text, wanted);
+}
+
+static void test_qwen_xml(void **state) {
+    const EngineSyntax s = ENGINE_SYNTAX_QWEN_XML;
+    expect(s, "I look.\n<tool_call>\n<function=f>\n<parameter=city>\nHà Nội\n</parameter>\n</function>\n</tool_call>",
+        "I look.[f {\"city\": \"Hà Nội\"}]");
+    expect(s,
+        "<tool_call>\n<function=f>\n<parameter=x>\n1.10\n</parameter>\n<parameter=y>\n{\"a\": [1]}\n</parameter>\n"
+        "<parameter=z>\n\nline\n\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=g>\n</function>\n</"
+        "tool_call>",
+        "[f {\"x\": 1.10, \"y\": {\"a\": [1]}, \"z\": \"\\nline\\n\"}][g {}]");
+    /* the schema decides */
+    expect_typed(s,
+        "<tool_call><function=f><parameter=s>42</parameter><parameter=b>True</parameter><parameter=n>None</parameter>"
+        "<parameter=other>True</parameter></function></tool_call>",
+        "[f {\"s\": \"42\", \"b\": true, \"n\": null, \"other\": \"True\"}]");
+    /* without the tag around it, with two calls in it, with JSON in it, without its closing tag */
+    expect(s, "<function=f>\n</function>\n</tool_call>!", "[f {}]!");
+    expect(s, "<tool_call><function=f></function><function=g></function></tool_call>", "[f {}][g {}]");
+    expect(s, "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", "[f {}]");
+    expect(s, "<tool_call>\n<function=f>\n</function>\n", "[f {}]");
+
+    expect_text(s, "<tool_call>\n<function=f>\n<parameter=x>\n1\n</function>\n</tool_call>");
+    expect_text(
+        s, "<tool_call>\n<function=f>\n<parameter=x>1</parameter><parameter=x>2</parameter></function></tool_call>");
+    expect_text(s, "<tool_call>\n<function=>\n</function></tool_call>");
+    expect_text(s, "<tool_call>\n<function=f g></function></tool_call> and more");
+    expect_text(s, "<tool_call>\nno call</tool_call>");
+    expect_text(s, "<tool_call>\n<function=f>\n<parameter=x>\n1");
+    expect_text(s, "a < b, <function, <functions>");
+}
+
+static void test_dsml(void **state) {
+    const EngineSyntax s = ENGINE_SYNTAX_DSML;
+    const char *call = "Yes.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n"
+                       "<｜DSML｜parameter name=\"city\" string=\"true\">\"Hà\" Nội\n</｜DSML｜parameter>\n"
+                       "<｜DSML｜parameter name=\"days\" string=\"false\">[1, 2.50]</｜DSML｜parameter>\n"
+                       "</｜DSML｜invoke>\n<｜DSML｜invoke name=\"g\">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>";
+    expect(s, call, "Yes.[f {\"city\": \"\\\"Hà\\\" Nội\\n\", \"days\": [1, 2.50]}][g {}]");
+    expect(s, "<｜DSML｜tool_calls><｜DSML｜invoke name=\"f\"></｜DSML｜invoke></｜DSML｜tool_calls>", "[f {}]");
+    expect(s, "<｜DSML｜tool_calls><｜DSML｜invoke name=\"f\"></｜DSML｜invoke>", "[f {}]");
+
+    expect_text(s, "<｜DSML｜tool_calls><｜DSML｜invoke name=\"f\"></｜DSML｜tool_calls>");
+    expect_text(s, "<｜DSML｜tool_calls><｜DSML｜invoke name=\"f\"><｜DSML｜parameter name=\"a\" string=\"false\">{"
+                   "</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜tool_calls>");
+    expect_text(s, "<｜DSML｜tool_calls><｜DSML｜invoke name=\"f\"><｜DSML｜parameter name=\"a\">1</｜DSML｜parameter>"
+                   "</｜DSML｜invoke></｜DSML｜tool_calls>");
+    expect_text(s, "<｜DSML｜tool_calls></｜DSML｜tool_calls>");
+    expect_text(s, "<｜DSML｜what> and <｜DSML");
+}
+
 static void test_without_tools_all_is_text(void **state) {
     const OutputOptions o = {.split_reasoning = true, .syntax = ENGINE_SYNTAX_HERMES};
     const char *text = "<tool_call>{\"name\":\"f\"}</tool_call>";
@@ -271,6 +334,8 @@ int main(void) {
         cmocka_unit_test(test_llama3),
         cmocka_unit_test(test_mistral),
         cmocka_unit_test(test_granite),
+        cmocka_unit_test(test_qwen_xml),
+        cmocka_unit_test(test_dsml),
         cmocka_unit_test(test_harmony),
         cmocka_unit_test(test_stop_strings_are_about_text_alone),
         cmocka_unit_test(test_without_tools_all_is_text),
