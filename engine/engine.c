@@ -7,14 +7,14 @@
  * Every request ends through finish(), once: with its final event, made in advance so that the end cannot fail. */
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "admission.h"
 #include "encoder.h"
+#include "engine-size.h"
 #include "engine.h"
 #include "forward.h"
 #include "generation.h"
@@ -24,8 +24,6 @@
 #include "outbox.h"
 #include "prefix-index.h"
 #include "scheduler.h"
-
-#define MAX_STOP_BYTES 1024
 
 struct Engine {
     Model *model; /* owned reference */
@@ -322,65 +320,11 @@ static void *run(void *userdata) {
 
 /* ------------------------------------------------------------------------------------------------ set-up */
 
-static uint64_t available_memory(void) {
-    _cleanup_(freep) char *line = NULL;
-    size_t size = 0;
-    uint64_t kib = 0;
-    FILE *f = fopen("/proc/meminfo", "re");
-    while (f && getline(&line, &size, f) > 0)
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kib * 1024;
-}
-
-static double mib(uint64_t bytes) {
-    return (double)bytes / (1 << 20);
-}
-
-/* How many pages, and how long a sequence may be. A size that was asked for is taken or refused; one that was not
- * follows from the other and from the memory there is. */
-static int choose_size(Engine *en, const EngineOptions *o, size_t page_bytes, uint32_t *ret_pages, Error *e) {
-    uint64_t memory = available_memory();
-    uint32_t trained = en->model->config.n_ctx_train;
-    uint32_t context = o->context_size > 0 ? MIN(o->context_size, trained) : trained;
-    uint64_t context_pages = sequence_pages_for(context);
-
-    if (en->model->config.encoder) { /* it keeps nothing: one page, so that there is a pool */
-        *ret_pages = 1;
-        en->context_size = context;
-        return 0;
-    }
-
-    uint64_t pages = o->pool_bytes / page_bytes;
-    if (o->pool_bytes == 0) {
-        /* four of the longest sequences; what is not used is never touched */
-        pages = context_pages * 4;
-        if (memory > 0)
-            pages = MIN(pages, memory / 4 / page_bytes);
-    } else if (memory > 0 && o->pool_bytes > memory)
-        return error_set(e, -ENOMEM, "a KV pool of %.0f MiB is %.0f MiB more than the memory that is free",
-            mib(o->pool_bytes), mib(o->pool_bytes - memory));
-
-    if (o->context_size > 0 && pages < context_pages)
-        return error_set(e, -ENOMEM,
-            "a context of %u tokens needs a KV pool of %.1f MiB, and there are %.1f MiB for it: %.1f MiB are missing",
-            context, mib(context_pages * page_bytes), mib(pages * page_bytes),
-            mib((context_pages - pages) * page_bytes));
-    if (pages == 0)
-        return error_set(e, -ENOMEM, "the KV pool needs at least %zu bytes for this model", page_bytes);
-
-    *ret_pages = (uint32_t)MIN(pages, (uint64_t)UINT32_MAX / KV_PAGE_TOKENS);
-    en->context_size = (uint32_t)MIN((uint64_t)context, (uint64_t)*ret_pages * KV_PAGE_TOKENS);
-    return 0;
-}
-
 static int init(Engine *en, const EngineOptions *o, Error *e) {
     const Config *config = &en->model->config;
     KvLayout layout = kv_layout(config, o->kv_type);
     uint32_t n_pages = 0;
-    int r = choose_size(en, o, layout.page_bytes, &n_pages, e);
+    int r = engine_size_choose(o, config, layout.page_bytes, engine_size_memory(), &n_pages, &en->context_size, e);
     if (r < 0)
         return r;
 
@@ -480,74 +424,8 @@ Engine *engine_free(Engine *en) {
 
 /* ------------------------------------------------------------------------------------------------ other threads */
 
-/* "12,345" */
-static const char *grouped(uint64_t n, char buffer[32]) {
-    char digits[24];
-    int size = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-    char *p = buffer;
-    for (int i = 0; i < size; i++) {
-        if (i > 0 && (size - i) % 3 == 0)
-            *p++ = ',';
-        *p++ = digits[i];
-    }
-    *p = '\0';
-    return buffer;
-}
-
-static int check_size(const Engine *en, const EngineRequest *r, Error *e) {
-    char have[32], over[32], limit[32];
-    if (r->n_prompt > en->context_size)
-        return error_set(e, -EMSGSIZE, "the prompt has %s tokens, %s more than the context of %s",
-            grouped(r->n_prompt, have), grouped(r->n_prompt - en->context_size, over),
-            grouped(en->context_size, limit));
-    if (r->n_prompt == en->context_size && r->max_tokens > 0 && !r->embed)
-        return error_set(e, -EMSGSIZE, "the prompt has %s tokens and fills the whole context; shorten it by at least 1",
-            grouped(r->n_prompt, have));
-    return 0;
-}
-
-static int check_stop(const EngineRequest *r, Error *e) {
-    if (r->n_stop > ENGINE_MAX_STOP)
-        return error_set(e, -EINVAL, "%zu stop strings are more than the %d allowed", r->n_stop, ENGINE_MAX_STOP);
-    for (size_t i = 0; i < r->n_stop; i++) {
-        if (!r->stop || !r->stop[i] || !*r->stop[i])
-            return error_set(e, -EINVAL, "a stop string must not be empty");
-        if (strlen(r->stop[i]) > MAX_STOP_BYTES)
-            return error_set(e, -EINVAL, "a stop string must not be longer than %d bytes", MAX_STOP_BYTES);
-    }
-    return 0;
-}
-
-static int check(const Engine *en, const EngineRequest *r, Error *e) {
-    uint32_t n_vocab = en->model->config.n_vocab;
-    if (r->embed != en->model->config.encoder)
-        return error_set(e, -EOPNOTSUPP,
-            r->embed ? "this model generates text and computes no embeddings; load one that does (bert, nomic-bert)"
-                     : "this model computes embeddings and generates no text; load one that does");
-    if (r->n_prompt == 0 || !r->prompt)
-        return error_set(e, -EINVAL, "the prompt is empty");
-    int x = check_size(en, r, e);
-    if (x < 0)
-        return x;
-    for (size_t i = 0; i < r->n_prompt; i++)
-        if (r->prompt[i] >= n_vocab)
-            return error_set(e, -EINVAL, "token %u is not in the model's vocabulary of %u", r->prompt[i], n_vocab);
-    if ((unsigned)r->priority > ENGINE_PRIORITY_BACKGROUND)
-        return error_set(e, -EINVAL, "there is no priority %d", (int)r->priority);
-    if (r->top_logprobs < -1 || r->top_logprobs > ENGINE_MAX_TOP_LOGPROBS)
-        return error_set(
-            e, -EINVAL, "top-logprobs must be between 0 and %d, not %d", ENGINE_MAX_TOP_LOGPROBS, r->top_logprobs);
-    if ((x = check_stop(r, e)) < 0 || (x = sampler_options_check(&r->sampler, e)) < 0)
-        return x;
-    for (size_t i = 0; i < r->sampler.n_logit_bias; i++)
-        if (r->sampler.logit_bias[i].token >= n_vocab)
-            return error_set(e, -EINVAL, "logit-bias names token %u, which is not in the model's vocabulary of %u",
-                r->sampler.logit_bias[i].token, n_vocab);
-    return 0;
-}
-
 int engine_submit(Engine *en, const EngineRequest *r, uint64_t *ret_id, Error *e) {
-    int x = check(en, r, e);
+    int x = admission_check(r, &en->model->config, en->context_size, e);
     if (x < 0)
         return x;
     if (model_failed(en->model))
