@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "chat-tools.h"
 #include "model.h"
-#include "template/json-load.h"
 
 typedef struct Conversation {
     const Model *model;
@@ -19,6 +19,7 @@ typedef struct Conversation {
         *arguments_parsed; /* owned, [n_messages]: tool_calls whose arguments are values, not JSON text; see below */
     json_t *tools;         /* NULL: none */
     json_t *variables;     /* NULL: none */
+    ToolPlace place;       /* of the tools' description */
 } Conversation;
 
 /* ---- checking what the request brings */
@@ -159,6 +160,8 @@ static void define_variables(Run *run, Dict *variables, void *userdata) {
     List *messages = list_new(run, LIST_LIST);
     for (size_t i = 0; i < c->n_messages; i++)
         list_append(run, messages, message_value(run, c, i));
+    if (c->place != TOOL_PLACE_TEMPLATE)
+        messages = chat_tools_describe(run, messages, c->tools, c->model->syntax, c->place);
     json_object_foreach(c->variables, key, value) {
         set_json(run, variables, key, value);
     }
@@ -191,6 +194,33 @@ static bool begins_with_bos(const Model *m, const TemplateText *t) {
     return text && size > 0 && t->size >= size && t->spans[0].trusted && memcmp(t->text, text, size) == 0;
 }
 
+/* Renders the conversation. */
+static int render(Conversation *c, const struct tm *now, TemplateText *ret, Error *e) {
+    int r = template_render(c->model->chat_template, define_variables, c, now, ret, e);
+    if (r == -EINVAL && c->arguments_parsed) { /* some templates join the arguments to text: they want the string */
+        drop_parsed_arguments(c);
+        if (template_render(c->model->chat_template, define_variables, c, now, ret, NULL) >= 0)
+            r = 0; /* else the first refusal stands */
+    }
+    return r;
+}
+
+/* Renders it with the tools described in it: the template may refuse a system message, or say nothing of it. */
+static int render_with_tools(Conversation *c, const struct tm *now, TemplateText *ret, Error *e) {
+    if (!chat_tools_can_describe(c->model->syntax))
+        return error_set(e, -EINVAL, "the model's chat template does not read tools");
+    for (c->place = TOOL_PLACE_SYSTEM;; c->place = TOOL_PLACE_USER) {
+        int r = render(c, now, ret, e);
+        if (r >= 0 && memmem(ret->text, ret->size, chat_tools_mark, strlen(chat_tools_mark)))
+            return 0;
+        template_text_done(ret);
+        if (r < 0 && (r != -EINVAL || c->place == TOOL_PLACE_USER))
+            return r;
+        if (c->place == TOOL_PLACE_USER)
+            return error_set(e, -EINVAL, "the model's chat template neither reads tools nor lets them be described");
+    }
+}
+
 static int format_by_template(Conversation *c, Prompt *ret, Error *e) {
     time_t now = time(NULL);
     struct tm local;
@@ -198,15 +228,11 @@ static int format_by_template(Conversation *c, Prompt *ret, Error *e) {
     Prompt p = {};
 
     localtime_r(&now, &local);
-    int r = template_render(c->model->chat_template, define_variables, c, &local, &text, e);
-    if (r == -EINVAL && c->arguments_parsed) { /* some templates join the arguments to text: they want the string */
-        drop_parsed_arguments(c);
-        if (template_render(c->model->chat_template, define_variables, c, &local, &text, NULL) >= 0)
-            r = 0; /* else the first refusal stands */
-    }
+    bool describe = json_array_size(c->tools) > 0 && !template_mentions(c->model->chat_template, "tools");
+    int r = (describe ? render_with_tools : render)(c, &local, &text, e);
     if (r < 0)
         return r;
-    p.syntax = c->model->syntax;
+    p.syntax = describe && c->model->syntax == ENGINE_SYNTAX_PLAIN ? ENGINE_SYNTAX_HERMES : c->model->syntax;
     p.reasoning_open = ends_in_open_reasoning(&text);
     r = tokenizer_encode(
         c->model->tokenizer, text.spans, text.n_spans, !begins_with_bos(c->model, &text), &p.tokens, e);
@@ -217,6 +243,8 @@ static int format_by_template(Conversation *c, Prompt *ret, Error *e) {
 }
 
 static int format_plain(const Conversation *c, Prompt *ret, Error *e) {
+    if (json_array_size(c->tools) > 0)
+        return error_set(e, -EINVAL, "the model has no chat template: it cannot be offered tools");
     TextSpan *spans = calloc(2 * c->n_messages, sizeof(TextSpan));
     Prompt p = {};
     size_t n = 0;

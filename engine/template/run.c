@@ -16,6 +16,7 @@ struct Block {
 
 struct Template {
     Run arena; /* of the syntax tree */
+    const Lexeme *lexemes;
     const Node *root;
 };
 
@@ -99,7 +100,8 @@ int template_parse(const char *source, size_t size, Template **ret, Error *e) {
         template_free(t);
         return error_set(e, code, "chat template: %s", error.message);
     }
-    t->root = parser_run(&t->arena, lexer_run(&t->arena, source, size));
+    t->lexemes = lexer_run(&t->arena, source, size);
+    t->root = parser_run(&t->arena, t->lexemes);
     t->arena.error = NULL;
     *ret = t;
     return 0;
@@ -110,6 +112,13 @@ Template *template_free(Template *t) {
         arena_free(&t->arena);
     free(t);
     return NULL;
+}
+
+bool template_mentions(const Template *t, const char *name) {
+    for (const Lexeme *l = t->lexemes; l->kind != LEXEME_END; l++)
+        if (l->kind == LEXEME_NAME && l->size == strlen(name) && memcmp(l->text, name, l->size) == 0)
+            return true;
+    return false;
 }
 
 void template_text_done(TemplateText *t) {

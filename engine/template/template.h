@@ -26,6 +26,9 @@ int template_parse(const char *source, size_t size, Template **ret, Error *e);
 Template *template_free(Template *t);
 DEFINE_CLEANUP(Template *, template_free)
 
+/* Whether the template mentions a variable of this name anywhere. */
+bool template_mentions(const Template *t, const char *name);
+
 /* Called at the start of a rendering to define the template's variables with the functions of value.h. */
 typedef void (*TemplateVariables)(Run *run, Dict *variables, void *userdata);
 
