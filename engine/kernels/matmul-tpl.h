@@ -12,7 +12,7 @@
 #include "kernels.h"
 
 #define SEGMENT  512 /* a multiple of every block size */
-#define TILE_OUT 8   /* rows of weights unpacked at a time: 16 KiB */
+#define TILE_OUT 16  /* rows of weights unpacked at a time: 32 KiB */
 
 typedef enum FloatType {
     FLOAT_32,
@@ -76,27 +76,36 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
         vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], sums[r]);
 }
 
-/* 4 outputs (n_out of them wanted) of all rows, over elements [at, at + n), at which w points */
-static inline __attribute__((always_inline)) void tile_rows(
-    const FloatType type, const Matmul *m, const uint8_t *const w[4], size_t out, size_t n_out, size_t at, size_t n) {
-    const size_t stride = m->x_stride / sizeof(float);
-    for (size_t r = 0; r < m->n_rows;) {
-        float sums[MATMUL_ROWS][4];
-        const float *x = (const float *)(m->x + r * m->x_stride) + at;
-        size_t rows = MIN(m->n_rows - r, (size_t)MATMUL_ROWS);
-        if (rows == MATMUL_ROWS)
-            tile_dot(type, w, x, stride, n, MATMUL_ROWS, sums);
-        else
-            for (size_t i = 0; i < rows; i++)
-                tile_dot(type, w, x + i * stride, stride, n, 1, sums + i);
-
-        for (size_t i = 0; i < rows; i++) {
-            float *y = m->y + (r + i) * m->y_stride + out;
-            for (size_t o = 0; o < n_out; o++)
-                y[o] = at == 0 ? sums[i][o] : y[o] + sums[i][o];
-        }
-        r += rows;
+/* 4 outputs (n_out of them wanted) of rows [r, r + rows), over elements [at, at + n), at which w points */
+static inline __attribute__((always_inline)) void tile_add(const FloatType type, const Matmul *m,
+    const uint8_t *const w[4], size_t r, const int rows, size_t out, size_t n_out, size_t at, size_t n) {
+    float sums[MATMUL_ROWS][4];
+    tile_dot(type, w, (const float *)(m->x + r * m->x_stride) + at, m->x_stride / sizeof(float), n, rows, sums);
+    for (int i = 0; i < rows; i++) {
+        float *y = m->y + (r + i) * m->y_stride + out;
+        for (size_t o = 0; o < n_out; o++)
+            y[o] = at == 0 ? sums[i][o] : y[o] + sums[i][o];
     }
+}
+
+/* The same for up to MATMUL_ROWS rows; how many are taken is returned. */
+static inline __attribute__((always_inline)) size_t tile_some(const FloatType type, const Matmul *m,
+    const uint8_t *const w[4], size_t r, size_t out, size_t n_out, size_t at, size_t n) {
+    size_t left = m->n_rows - r;
+    if (left >= MATMUL_ROWS) {
+        tile_add(type, m, w, r, MATMUL_ROWS, out, n_out, at, n);
+        return MATMUL_ROWS;
+    }
+    if (MATMUL_ROWS > 4 && left >= 4) {
+        tile_add(type, m, w, r, MIN(MATMUL_ROWS, 4), out, n_out, at, n);
+        return 4;
+    }
+    if (left >= 2) {
+        tile_add(type, m, w, r, 2, out, n_out, at, n);
+        return 2;
+    }
+    tile_add(type, m, w, r, 1, out, n_out, at, n);
+    return 1;
 }
 
 /* Few rows of x: the weights go straight from the mapping into the products, row after row as they lie there. */
@@ -110,32 +119,33 @@ static inline __attribute__((always_inline)) void matmul_stream(const FloatType 
                 w[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride + at * size;
                 prefetch_range(w[i] + 4 * m->w_stride, n * size);
             }
-            tile_rows(type, m, w, out, MIN(m->n_out - out, (size_t)4), at, n);
+            for (size_t r = 0; r < m->n_rows;)
+                r += tile_some(type, m, w, r, out, MIN(m->n_out - out, (size_t)4), at, n);
         }
 }
 
 /* Many rows, or a format that must be unpacked: TILE_OUT rows of weights a segment at a time become floats, then all
- * rows of x pass by. */
+ * rows of x pass by. Segment is the outer loop, so that what passes by stays in the second-level cache. */
 static inline __attribute__((always_inline)) void matmul_tiles(
     const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
     float tile[TILE_OUT][SEGMENT] __attribute__((aligned(64)));
 
-    for (size_t out = 0; out < m->n_out; out += TILE_OUT) {
-        size_t n_out = MIN(m->n_out - out, (size_t)TILE_OUT);
-        for (size_t at = 0; at < m->k; at += SEGMENT) {
-            size_t n = MIN(m->k - at, (size_t)SEGMENT);
+    for (size_t at = 0; at < m->k; at += SEGMENT) {
+        const size_t n = MIN(m->k - at, (size_t)SEGMENT), block_size = m->traits->block_size;
+        for (size_t out = 0; out < m->n_out; out += TILE_OUT) {
+            size_t n_out = MIN(m->n_out - out, (size_t)TILE_OUT);
             const uint8_t *w[TILE_OUT];
             for (size_t o = 0; o < n_out; o++) {
-                const uint8_t *blocks =
-                    m->w + (out + o) * m->w_stride + at / m->traits->block_size * m->traits->block_bytes;
-                prefetch_range(blocks + TILE_OUT * m->w_stride, n / m->traits->block_size * m->traits->block_bytes);
+                const uint8_t *blocks = m->w + (out + o) * m->w_stride + at / block_size * m->traits->block_bytes;
+                prefetch_range(blocks + TILE_OUT * m->w_stride, n / block_size * m->traits->block_bytes);
                 dequantize(blocks, tile[o], n);
                 w[o] = (const uint8_t *)tile[o];
             }
             for (size_t o = n_out; o < TILE_OUT; o++)
                 w[o] = w[n_out - 1];
-            for (size_t o = 0; o < n_out; o += 4)
-                tile_rows(FLOAT_32, m, w + o, out + o, MIN(n_out - o, (size_t)4), at, n);
+            for (size_t r = 0, rows = 0; r < m->n_rows; r += rows)
+                for (size_t o = 0; o < n_out; o += 4)
+                    rows = tile_some(FLOAT_32, m, w + o, r, out + o, MIN(n_out - o, (size_t)4), at, n);
         }
     }
 }

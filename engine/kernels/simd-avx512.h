@@ -94,15 +94,16 @@ static inline VF vf_swap_pairs(VF x) {
     return _mm512_permute_ps(x, 0xB1);
 }
 
-/* The upper lanes added to the lower. */
-static inline __m256 fold(VF x) {
-    return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+static inline VF add_pairs(VF a, VF b) {
+    return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
 }
 
 /* out[i] = sum of the lanes of the i-th argument, each in the same order */
 static inline void vf_sum4(VF a, VF b, VF c, VF d, float out[4]) {
-    __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(fold(a), fold(b)), _mm256_hadd_ps(fold(c), fold(d)));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
+    __m512d ab = _mm512_castps_pd(add_pairs(a, b)), cd = _mm512_castps_pd(add_pairs(c, d));
+    VF sums = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
 
 static inline float vf_sum(VF a) {
