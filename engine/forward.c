@@ -147,7 +147,7 @@ static int make_rope_tables(Forward *f) {
     if (w->rope_factors_long.data && w->rope_factors_short.data)
         freqs = f->options.max_context > c->rope.original_context ? &w->rope_factors_long : &w->rope_factors_short;
     int r = rope_table_new(&c->rope, freqs, &f->pass.rope[ROPE_GLOBAL]);
-    return r < 0 || c->window == 0 ? r : rope_table_new(&c->rope_local, NULL, &f->pass.rope[ROPE_LOCAL]);
+    return r < 0 || c->window == 0 ? r : rope_table_new(&c->rope_local, freqs, &f->pass.rope[ROPE_LOCAL]);
 }
 
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {

@@ -163,12 +163,19 @@ int gguf_get_u32s(const Gguf *g, const char *key, uint32_t *out, size_t n, Error
     for (size_t i = 0; i < n; i++) {
         uint64_t v;
         const uint8_t *p = is_array ? k->array.data + i * gguf_types[type].size : k->scalar;
-        int r = load_bounded(key, type, p, UINT32_MAX, &v, e);
+        int r = load_bounded(key, is_array && type == GGUF_BOOL ? GGUF_U8 : type, p, UINT32_MAX, &v, e);
         if (r < 0)
             return r;
         out[i] = (uint32_t)v;
     }
     return 1;
+}
+
+int gguf_get_type(const Gguf *g, const char *key, GgufType *ret) {
+    const GgufKey *k = gguf_find_key(g, key);
+    if (k)
+        *ret = k->type;
+    return k != NULL;
 }
 
 float gguf_array_f32(const GgufArray *a, uint64_t i) {

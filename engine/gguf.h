@@ -74,8 +74,11 @@ typedef struct GgufArray {
     const GgufString *strings; /* GGUF_STRING: an index built when the array is first parsed */
 } GgufArray;
 int gguf_get_array(const Gguf *g, const char *key, GgufType type, GgufArray *ret, Error *e); /* exact element type */
-/* An integer array of any width, or one scalar that stands for every element (per-layer head counts): fills out[n].
+/* An integer array of any width, or of bools, or one integer that stands for every element (per-layer head counts):
+ * fills out[n].
  * -EBADMSG when the array's length is not n. */
 int gguf_get_u32s(const Gguf *g, const char *key, uint32_t *out, size_t n, Error *e);
+/* What a key holds, if it is there. */
+int gguf_get_type(const Gguf *g, const char *key, GgufType *ret);
 float gguf_array_f32(const GgufArray *a, uint64_t i);
 int32_t gguf_array_i32(const GgufArray *a, uint64_t i);

@@ -38,7 +38,8 @@ static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
     const Architecture *arch;
     GgufString name = {};
     if ((r = gguf_get_string(m->gguf, "general.architecture", &name, e)) < 0 || (r = arch_find(name, &arch, e)) < 0 ||
-        (r = arch->configure(m->gguf, &m->config, e)) < 0 || (r = read_chat_template(m, e)) < 0)
+        (r = arch->configure(m->gguf, &m->config, e)) < 0 || (r = arch_refuse_keys(m->gguf, arch, &m->config, e)) < 0 ||
+        (r = read_chat_template(m, e)) < 0)
         return r;
 
     m->config.n_vocab = m->info->n_vocab;
@@ -53,6 +54,9 @@ static int build(Model *m, const char *path, uint64_t file_bytes, Error *e) {
         return r;
     if (!m->weights.output.data)
         m->weights.output = m->weights.token_embd;
+    if (!m->weights.rope_factors_long.data != !m->weights.rope_factors_short.data)
+        return error_set(e, -EBADMSG, "tensor rope_factors_%s.weight is missing",
+            m->weights.rope_factors_long.data ? "short" : "long");
     if ((r = check_rope_freqs("rope_freqs.weight", &m->weights.rope_freqs, e)) < 0 ||
         (r = check_rope_freqs("rope_factors_long.weight", &m->weights.rope_factors_long, e)) < 0 ||
         (r = check_rope_freqs("rope_factors_short.weight", &m->weights.rope_factors_short, e)) < 0)

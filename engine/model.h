@@ -44,7 +44,8 @@ typedef struct RopeConfig {
 
 typedef enum Activation {
     ACTIVATION_SILU,
-    ACTIVATION_GELU, /* by its tanh approximation */
+    ACTIVATION_GELU,           /* by its tanh approximation */
+    ACTIVATION_SWIGLU_CLAMPED, /* gpt-oss: see ffn_activate() */
 } Activation;
 
 /* How an encoder's rows become one vector; values as GGUF numbers them. */
@@ -53,14 +54,21 @@ typedef enum Pooling {
     POOLING_CLS = 2, /* the first row */
 } Pooling;
 
+/* What makes the router's outputs weights. */
+typedef enum Gating {
+    GATING_SOFTMAX,
+    GATING_SIGMOID,        /* DeepSeek V3 */
+    GATING_SOFTMAX_CHOSEN, /* over those that were chosen, by the bare outputs: gpt-oss */
+} Gating;
+
 /* Mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): each token goes through a few of many small networks. */
 typedef struct ExpertConfig {
-    uint32_t n;                       /* 0: none, every layer is dense */
-    uint32_t n_used;                  /* by each token */
-    uint32_t n_ff;                    /* width of each */
-    uint32_t n_ff_shared;             /* of the one that every token goes through besides; 0: none */
-    uint32_t n_dense_layers;          /* the first layers have none */
-    bool sigmoid;                     /* gate by sigmoid (DeepSeek V3), not by softmax */
+    uint32_t n;              /* 0: none, every layer is dense */
+    uint32_t n_used;         /* by each token */
+    uint32_t n_ff;           /* width of each */
+    uint32_t n_ff_shared;    /* of the one that every token goes through besides; 0: none */
+    uint32_t n_dense_layers; /* the first layers have none */
+    Gating gating;
     bool normalise;                   /* the chosen ones' weights are made to add up to 1 */
     float scale;                      /* and multiplied by this */
     uint32_t n_groups, n_groups_used; /* experts are chosen from the best groups only; 1: no groups */
@@ -78,6 +86,7 @@ typedef struct LatentConfig {
 
 typedef struct Config {
     uint32_t n_layers;
+    uint32_t n_layers_unused; /* that the file has after them: they guess further tokens */
     uint32_t n_embd;
     uint32_t n_vocab; /* of the tokenizer; a file's padding rows beyond it are not bound */
     uint32_t n_heads;
@@ -97,7 +106,8 @@ typedef struct Config {
     float logit_scale;    /* logits are multiplied by this */
     float attn_softcap;   /* scores become cap * tanh(score / cap); 0: they stay (Gemma 2) */
     float logit_softcap;  /* likewise */
-    /* Some layers look back only so far (sliding window); of every window_period layers the last sees everything. */
+    /* Some layers look back only so far (sliding window); of every window_period layers the last sees everything;
+     * period 0: none does. */
     uint32_t window; /* positions, its own included; 0: every layer sees everything */
     uint32_t window_period;
     RopeConfig rope_local; /* of the layers with a window */
@@ -112,14 +122,17 @@ typedef struct LayerWeights {
     Tensor attn_k, attn_k_bias;
     Tensor attn_v, attn_v_bias;
     Tensor attn_q_norm, attn_k_norm; /* f32[head_dim_k], of every head before it rotates */
+    Tensor attn_sinks;               /* f32[n_heads]: each head's score of a position that is not there (gpt-oss) */
     Tensor attn_output, attn_output_bias;
     Tensor attn_post_norm, ffn_post_norm;           /* of what the layer adds; in an encoder of the sum */
     Tensor attn_post_norm_bias, ffn_post_norm_bias; /* encoders only, whose norms are LayerNorms */
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
-    Tensor router, router_bias; /* [n_embd][experts]; the bias takes part in the choice, not in the weights */
+    Tensor router, router_bias;                    /* [n_embd][experts] */
+    Tensor selection_bias;                         /* f32[experts]: takes part in the choice, not in the weights */
     Tensor experts_gate, experts_up, experts_down; /* one matrix after the other */
+    Tensor experts_gate_bias, experts_up_bias, experts_down_bias; /* f32[experts][n_ff], f32[experts][n_embd] */
     Tensor shared_gate, shared_up, shared_down;
     Tensor shared_router;                     /* f32[n_embd]: a sigmoid of its own for the shared expert (Qwen2) */
     Tensor attn_q_a, attn_q_a_norm, attn_q_b; /* latent attention: queries through their bottleneck */
@@ -147,7 +160,7 @@ static inline bool layer_has_experts(const Config *c, uint32_t layer) {
 }
 
 static inline bool layer_is_local(const Config *c, uint32_t layer) {
-    return c->window > 0 && (layer + 1) % c->window_period != 0;
+    return c->window > 0 && (c->window_period == 0 || (layer + 1) % c->window_period != 0);
 }
 
 struct Model {

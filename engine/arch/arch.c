@@ -10,7 +10,9 @@ static const Architecture *const architectures[] = {
     &arch_deepseek2,
     &arch_gemma2,
     &arch_gemma3,
+    &arch_gpt_oss,
     &arch_granite,
+    &arch_granite_moe,
     &arch_llama,
     &arch_nomic_bert,
     &arch_phi3,
@@ -75,6 +77,8 @@ const TensorSpec arch_tensors_llama[] = {
     LAYER_TENSOR_OPTIONAL("ffn_up.bias", ffn_up_bias, DIM_FF),
     LAYER_TENSOR_OPTIONAL("ffn_down.bias", ffn_down_bias, DIM_EMBD),
     TENSOR_OPTIONAL("rope_freqs.weight", rope_freqs, DIM_ROPE_PAIRS),
+    TENSOR_OPTIONAL("rope_factors_long.weight", rope_factors_long, DIM_ROPE_PAIRS),
+    TENSOR_OPTIONAL("rope_factors_short.weight", rope_factors_short, DIM_ROPE_PAIRS),
     {},
 };
 
@@ -87,9 +91,9 @@ const TensorSpec arch_tensors_experts[] = {
 };
 
 const TensorSpec arch_tensors_shared[] = {
-    EXPERT_TENSOR("ffn_gate_shexp.weight", shared_gate, DIM_EMBD, DIM_FF_SHARED),
-    EXPERT_TENSOR("ffn_up_shexp.weight", shared_up, DIM_EMBD, DIM_FF_SHARED),
-    EXPERT_TENSOR("ffn_down_shexp.weight", shared_down, DIM_FF_SHARED, DIM_EMBD),
+    SHARED_TENSOR("ffn_gate_shexp.weight", shared_gate, DIM_EMBD, DIM_FF_SHARED),
+    SHARED_TENSOR("ffn_up_shexp.weight", shared_up, DIM_EMBD, DIM_FF_SHARED),
+    SHARED_TENSOR("ffn_down_shexp.weight", shared_down, DIM_FF_SHARED, DIM_EMBD),
     {},
 };
 

@@ -43,7 +43,8 @@ typedef struct TensorSpec {
     TensorDim offset; /* which begins here; DIM_NONE: at the first row */
     bool per_layer;
     bool optional;
-    enum { LAYERS_ALL, LAYERS_DENSE, LAYERS_EXPERTS } layers; /* which layers have it, where some have experts */
+    bool f32; /* read as floats: no other type will do. So are all vectors */
+    enum { LAYERS_ALL, LAYERS_DENSE, LAYERS_EXPERTS, LAYERS_SHARED_EXPERT } layers; /* which layers have it */
 } TensorSpec;
 
 #define TENSOR(name_, slot_, ...)                                                                                      \
@@ -68,6 +69,17 @@ typedef struct TensorSpec {
         .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
         .optional = true, .layers = LAYERS_EXPERTS                                                                     \
     }
+#define SHARED_TENSOR(name_, slot_, ...)                                                                               \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
+        .layers = LAYERS_SHARED_EXPERT                                                                                 \
+    }
+/* A vector of each expert. */
+#define EXPERT_VECTORS(name_, slot_, width_)                                                                           \
+    {                                                                                                                  \
+        .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {(width_), DIM_EXPERTS}, .per_layer = true,      \
+        .f32 = true, .layers = LAYERS_EXPERTS                                                                          \
+    }
 #define DENSE_TENSOR(name_, slot_, ...)                                                                                \
     {                                                                                                                  \
         .name = (name_), .slot = offsetof(LayerWeights, slot_), .ne = {__VA_ARGS__}, .per_layer = true,                \
@@ -84,12 +96,14 @@ typedef struct TensorSpec {
 typedef struct Architecture {
     const char *name;                 /* general.architecture, and the prefix of its keys */
     const TensorSpec *const *tensors; /* tables, NULL-terminated */
+    /* of the keys that change what a model computes, those in refuse.c that it heeds; NULL-terminated, may be NULL */
+    const char *const *keys;
     int (*configure)(const Gguf *g, Config *c, Error *e);
     int (*check)(const Config *c, const Weights *w, Error *e); /* what tables cannot say; may be NULL */
 } Architecture;
 
-extern const Architecture arch_bert, arch_nomic_bert, arch_deepseek2, arch_gemma2, arch_gemma3, arch_granite,
-    arch_llama, arch_phi3, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe;
+extern const Architecture arch_bert, arch_nomic_bert, arch_deepseek2, arch_gemma2, arch_gemma3, arch_gpt_oss,
+    arch_granite, arch_granite_moe, arch_llama, arch_phi3, arch_qwen2, arch_qwen2moe, arch_qwen3, arch_qwen3moe;
 
 /* Tables that several architectures share. */
 extern const TensorSpec arch_tensors_decoder[];   /* embedding, output */
@@ -99,7 +113,7 @@ extern const TensorSpec arch_tensors_qk_norm[];   /* of every head */
 extern const TensorSpec arch_tensors_ffn[];       /* norm, gate, up, down of the dense layers */
 extern const TensorSpec arch_tensors_llama[];   /* biases that Llama lacks and its descendants may have, RoPE factors */
 extern const TensorSpec arch_tensors_experts[]; /* router, gate, up, down of the others */
-extern const TensorSpec arch_tensors_shared[];  /* gate, up, down of the shared expert */
+extern const TensorSpec arch_tensors_shared[];  /* gate, up, down of the shared expert, if the file has one */
 
 /* -EOPNOTSUPP names the architecture and lists those we have. */
 int arch_find(GgufString name, const Architecture **ret, Error *e);
@@ -111,18 +125,30 @@ int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e);
 /* The same for encoders: their norm's epsilon, how they pool, how many types of token they know. */
 int arch_configure_encoder(const Gguf *g, const char *arch, Config *c, Error *e);
 
-/* {arch}.{name}: a finite number, a size between 1 and max; the value stays when the key is absent, 0 is returned then.
+/* {arch}.{name}: a finite number, a bool, a size between 1 and max; the value stays when the key is absent, 0 is
+ * returned then.
  */
 int arch_read_number(const Gguf *g, const char *arch, const char *name, float *v, Error *e);
+/* The same for a factor, of which 0 says that there is none. */
+int arch_read_scale(const Gguf *g, const char *arch, const char *name, float *v, Error *e);
+int arch_read_bool(const Gguf *g, const char *arch, const char *name, bool *v, Error *e);
 int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t max, uint32_t *v, Error *e);
 
-/* What the Gemmas share: norms after each block; GELU, scaled embeddings, local layers. layers_27b: how many layers the
- * one model has that scales its queries otherwise; period: one layer in so many is global. */
+/* What the Gemmas share: norms after each block; GELU, scaled embeddings. layers_27b: how many layers the one model has
+ * that scales its queries otherwise. */
 extern const TensorSpec arch_tensors_gemma[];
-int arch_configure_gemma(const Gguf *g, const char *arch, uint32_t layers_27b, uint32_t period, Config *c, Error *e);
+int arch_configure_gemma(const Gguf *g, const char *arch, uint32_t layers_27b, Config *c, Error *e);
 
-/* Reads how many experts there are, how many are used, and how wide they are. */
+/* The sliding window, if the file or *c has one. period: what the file may say otherwise, see Config. rope_local is the
+ * caller's to fill before; the file may have another base for it. */
+int arch_configure_window(const Gguf *g, const char *arch, uint32_t period, Config *c, Error *e);
+
+/* Reads how many experts there are, how many are used and from how many groups, how wide they are, and the factor of
+ * their weights. */
 int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e);
+
+/* Refuses a file with keys that would change its results and that the architecture does not heed. */
+int arch_refuse_keys(const Gguf *g, const Architecture *a, const Config *c, Error *e);
 
 /* Fills the slots of *w, whose layers are allocated and zero. Every tensor of the file must have a slot, every slot
  * that is not optional a tensor of the right shape and of a type that we can compute with. */

@@ -79,7 +79,7 @@ static int check_type(const TensorSpec *s, const char *name, const GgufTensor *t
     const QuantTraits *q = quant_traits(t->type);
     if (!q->dequantize)
         return error_set(e, -EOPNOTSUPP, "tensor %s: weights of type %s are not supported", name, q->name);
-    if (s->ne[1] == DIM_NONE && t->type != TENSOR_F32)
+    if ((s->f32 || s->ne[1] == DIM_NONE) && t->type != TENSOR_F32)
         return error_set(e, -EOPNOTSUPP, "tensor %s: a vector of type %s is not supported, must be F32", name, q->name);
     return 0;
 }
@@ -118,13 +118,33 @@ static int bind_tensor(Binder *b, const TensorSpec *s, uint32_t layer, uint8_t *
     return 0;
 }
 
+/* "blk.N." of a layer after the last that is used */
+static bool is_unused(const Config *c, GgufString name) {
+    static const char prefix[] = "blk.";
+    size_t i = sizeof(prefix) - 1;
+    uint64_t layer = 0;
+    if (name.size < i || memcmp(name.data, prefix, i) != 0)
+        return false;
+    for (; i < name.size && name.data[i] >= '0' && name.data[i] <= '9' && layer <= UINT32_MAX; i++)
+        layer = layer * 10 + (uint64_t)(name.data[i] - '0');
+    return i < name.size && name.data[i] == '.' && layer >= c->n_layers && layer - c->n_layers < c->n_layers_unused;
+}
+
 static int refuse_unknown(const Binder *b, Error *e) {
     char buffer[GGUF_PRINTABLE_SIZE];
     for (uint64_t i = 0; i < gguf_n_tensors(b->gguf); i++)
-        if (!b->bound[i])
+        if (!b->bound[i] && !is_unused(b->config, gguf_tensor_at(b->gguf, i)->name))
             return error_set(e, -EBADMSG, "tensor %s does not belong to a %s model of %u layers",
                 gguf_printable(gguf_tensor_at(b->gguf, i)->name, buffer), b->arch->name, b->config->n_layers);
     return 0;
+}
+
+static bool layer_has(const Config *c, const TensorSpec *s, uint32_t layer) {
+    if (s->layers == LAYERS_ALL)
+        return true;
+    if (layer_has_experts(c, layer) != (s->layers != LAYERS_DENSE))
+        return false;
+    return s->layers != LAYERS_SHARED_EXPERT || c->experts.n_ff_shared > 0;
 }
 
 int arch_bind(const Gguf *g, const Architecture *a, const Config *c, Weights *w, Error *e) {
@@ -136,7 +156,7 @@ int arch_bind(const Gguf *g, const Architecture *a, const Config *c, Weights *w,
     for (const TensorSpec *const *table = a->tensors; *table; table++)
         for (const TensorSpec *s = *table; s->name; s++)
             for (uint32_t layer = 0; layer < (s->per_layer ? c->n_layers : 1); layer++) {
-                if (s->layers != LAYERS_ALL && layer_has_experts(c, layer) != (s->layers == LAYERS_EXPERTS))
+                if (!layer_has(c, s, layer))
                     continue;
                 int r = bind_tensor(&b, s, layer, s->per_layer ? (uint8_t *)&w->layers[layer] : (uint8_t *)w, e);
                 if (r < 0)

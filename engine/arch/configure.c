@@ -106,14 +106,15 @@ static int read_heads(const Gguf *g, const char *arch, Config *c, Error *e) {
             c->head_dim_k, c->head_dim_v, MAX_HEAD_DIM);
 
     c->attn_scale = 1.0f / sqrtf((float)c->head_dim_k);
-    return read_positive(g, arch, "attention.scale", &c->attn_scale, e);
+    return arch_read_scale(g, arch, "attention.scale", &c->attn_scale, e);
 }
 
 static int read_rope_scaling_type(const Gguf *g, const char *arch, RopeScaling *ret, Error *e) {
     static const struct {
         const char *name;
         RopeScaling type;
-    } names[] = {{"none", ROPE_SCALING_NONE}, {"linear", ROPE_SCALING_LINEAR}, {"yarn", ROPE_SCALING_YARN}};
+    } names[] = {{"none", ROPE_SCALING_NONE}, {"linear", ROPE_SCALING_LINEAR}, {"yarn", ROPE_SCALING_YARN},
+        {"longrope", ROPE_SCALING_LINEAR}}; /* the rest of longrope is in tensors */
 
     Key k = key(arch, "rope.scaling.type");
     GgufString s;
@@ -126,7 +127,8 @@ static int read_rope_scaling_type(const Gguf *g, const char *arch, RopeScaling *
             return 1;
         }
     char buffer[GGUF_PRINTABLE_SIZE];
-    return error_set(e, -EOPNOTSUPP, "key %s: RoPE scaling \"%s\" is not supported (none, linear and yarn are)", k.name,
+    return error_set(e, -EOPNOTSUPP,
+        "key %s: RoPE scaling \"%s\" is not supported (none, linear, yarn and longrope are)", k.name,
         gguf_printable(s, buffer));
 }
 
@@ -195,8 +197,81 @@ int arch_read_number(const Gguf *g, const char *arch, const char *name, float *v
     return gguf_get_f32(g, key(arch, name).name, v, e);
 }
 
+int arch_read_bool(const Gguf *g, const char *arch, const char *name, bool *v, Error *e) {
+    return gguf_get_bool(g, key(arch, name).name, v, e);
+}
+
+int arch_read_scale(const Gguf *g, const char *arch, const char *name, float *v, Error *e) {
+    float scale = 0;
+    int r = gguf_get_f32(g, key(arch, name).name, &scale, e);
+    if (r < 0)
+        return r;
+    if (scale < 0)
+        return error_set(e, -EBADMSG, "key %s: %g is negative", key(arch, name).name, (double)scale);
+    if (scale > 0)
+        *v = scale;
+    return 0;
+}
+
 int arch_read_size(const Gguf *g, const char *arch, const char *name, uint32_t max, uint32_t *v, Error *e) {
     return read_optional_size(g, arch, name, max, v, e);
+}
+
+/* Which layers have the window: one in so many has none, or a list that says it of each. Lists that no such period
+ * describes are refused. */
+static int read_window_pattern(const Gguf *g, const char *arch, Config *c, Error *e) {
+    Key k = key(arch, "attention.sliding_window_pattern");
+    GgufType type = GGUF_U32;
+    uint32_t local[MAX_LAYERS];
+    if (gguf_get_type(g, k.name, &type) == 0 || type != GGUF_ARRAY)
+        return gguf_get_u32(g, k.name, &c->window_period, e);
+
+    int r = gguf_get_u32s(g, k.name, local, c->n_layers, e);
+    if (r < 0)
+        return r;
+    for (c->window_period = 0; c->window_period <= c->n_layers; c->window_period++) {
+        uint32_t i = 0;
+        while (i < c->n_layers && layer_is_local(c, i) == (local[i] != 0))
+            i++;
+        if (i == c->n_layers)
+            return 1;
+    }
+    return error_set(e, -EOPNOTSUPP, "key %s: an irregular pattern of layers is not supported", k.name);
+}
+
+int arch_configure_window(const Gguf *g, const char *arch, uint32_t period, Config *c, Error *e) {
+    Key window = key(arch, "attention.sliding_window"), base = key(arch, "rope.freq_base_swa");
+    int r = gguf_get_u32(g, window.name, &c->window, e);
+    if (r < 0 || c->window == 0)
+        return r;
+    c->window_period = period;
+    if ((r = check_range(window.name, c->window, MAX_CONTEXT, e)) < 0 || (r = read_window_pattern(g, arch, c, e)) < 0 ||
+        (r = read_positive(g, arch, "rope.freq_base_swa", &c->rope_local.base, e)) < 0)
+        return r;
+    if (c->rope_local.base <= 1)
+        return error_set(e, -EBADMSG, "key %s: %g is not more than 1", base.name, (double)c->rope_local.base);
+    return 0;
+}
+
+static int read_groups(const Gguf *g, const char *arch, ExpertConfig *x, Error *e) {
+    Key n = key(arch, "expert_group_count"), used = key(arch, "expert_group_used_count");
+    int r;
+
+    x->n_groups = x->n_groups_used = 1;
+    if ((r = gguf_get_u32(g, n.name, &x->n_groups, e)) < 0 ||
+        (r = gguf_get_u32(g, used.name, &x->n_groups_used, e)) < 0)
+        return r;
+    if (x->n_groups <= 1) {
+        x->n_groups = x->n_groups_used = 1;
+        return 0;
+    }
+    if ((r = check_range(n.name, x->n_groups, x->n, e)) < 0 ||
+        (r = check_range(used.name, x->n_groups_used, x->n_groups, e)) < 0)
+        return r;
+    if (x->n % x->n_groups != 0 || x->n_groups_used * (x->n / x->n_groups) < x->n_used)
+        return error_set(e, -EBADMSG, "%s: %u experts of %u cannot be chosen from %u of %u groups", arch, x->n_used,
+            x->n, x->n_groups_used, x->n_groups);
+    return 0;
 }
 
 int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e) {
@@ -204,15 +279,16 @@ int arch_configure_experts(const Gguf *g, const char *arch, Config *c, Error *e)
     int r;
 
     x->scale = 1;
-    x->n_groups = x->n_groups_used = 1;
     if ((r = read_size(g, arch, "expert_count", MAX_EXPERTS, &x->n, e)) < 0 ||
         (r = read_size(g, arch, "expert_used_count", MAX_EXPERTS_USED, &x->n_used, e)) < 0)
         return r;
     if (x->n_used > x->n)
         return error_set(e, -EBADMSG, "key %s: %u of %u experts", key(arch, "expert_used_count").name, x->n_used, x->n);
     x->n_ff = c->n_ff / x->n_used; /* where no key says so */
-    r = read_optional_size(g, arch, "expert_feed_forward_length", MAX_FF, &x->n_ff, e);
-    return r < 0 ? r : 0;
+    if ((r = read_optional_size(g, arch, "expert_feed_forward_length", MAX_FF, &x->n_ff, e)) < 0 ||
+        (r = arch_read_scale(g, arch, "expert_weights_scale", &x->scale, e)) < 0)
+        return r;
+    return read_groups(g, arch, x, e);
 }
 
 static int configure(const Gguf *g, const char *arch, const char *epsilon, Config *c, Error *e) {
@@ -235,8 +311,20 @@ static int configure(const Gguf *g, const char *arch, const char *epsilon, Confi
     return r < 0 ? r : 0;
 }
 
+/* Positions see those before them, or those after them too. */
+static int check_causal(const Gguf *g, const char *arch, bool must_be, Error *e) {
+    Key k = key(arch, "attention.causal");
+    bool causal = must_be;
+    int r = gguf_get_bool(g, k.name, &causal, e);
+    if (r < 0 || causal == must_be)
+        return r < 0 ? r : 0;
+    return error_set(e, -EOPNOTSUPP, "key %s: %s is not supported", k.name,
+        must_be ? "a decoder whose positions see what follows" : "an encoder whose positions do not see each other");
+}
+
 int arch_configure(const Gguf *g, const char *arch, Config *c, Error *e) {
-    return configure(g, arch, "attention.layer_norm_rms_epsilon", c, e);
+    int r = configure(g, arch, "attention.layer_norm_rms_epsilon", c, e);
+    return r < 0 ? r : check_causal(g, arch, true, e);
 }
 
 /* What an encoder's file says in absence of a word on pooling is what most were trained with. */
@@ -258,13 +346,8 @@ int arch_configure_encoder(const Gguf *g, const char *arch, Config *c, Error *e)
     if (r < 0)
         return r;
 
-    Key causal = key(arch, "attention.causal");
-    bool is_causal = false;
-    if ((r = gguf_get_bool(g, causal.name, &is_causal, e)) < 0)
+    if ((r = check_causal(g, arch, false, e)) < 0)
         return r;
-    if (is_causal)
-        return error_set(
-            e, -EOPNOTSUPP, "key %s: an encoder whose positions do not see each other is not supported", causal.name);
 
     static const char types[] = "tokenizer.ggml.token_type_count";
     c->encoder = true;

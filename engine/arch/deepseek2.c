@@ -17,9 +17,27 @@ static const TensorSpec tensors[] = {
     LAYER_TENSOR_OPTIONAL("attn_v_b.weight", attn_v_b, DIM_KV_RANK, DIM_V_DIM, DIM_N_HEADS),
     LAYER_TENSOR_OPTIONAL("attn_kv_b.weight", attn_kv_b, DIM_KV_RANK, DIM_KV_B),
     LAYER_TENSOR("attn_output.weight", attn_output, DIM_LATENT_OUT, DIM_EMBD),
-    EXPERT_TENSOR_OPTIONAL("exp_probs_b.bias", router_bias, DIM_EXPERTS),
+    EXPERT_TENSOR_OPTIONAL("exp_probs_b.bias", selection_bias, DIM_EXPERTS),
     {},
 };
+
+/* YaRN's temperature goes into the scale of the scores, where it concerns all of a head; with a multiplier of its own
+ * cos and sin keep their length. */
+static int configure_temperature(const Gguf *g, Config *c, Error *e) {
+    float log_multiplier = 0, attn_factor = 1;
+    int r;
+
+    if ((r = arch_read_number(g, "deepseek2", "rope.scaling.yarn_log_multiplier", &log_multiplier, e)) < 0 ||
+        (r = arch_read_scale(g, "deepseek2", "rope.scaling.attn_factor", &attn_factor, e)) < 0)
+        return r;
+    float temperature = c->rope.attn_factor;
+    if (c->rope.scaling == ROPE_SCALING_YARN && log_multiplier != 0) {
+        temperature = attn_factor * (c->rope.factor > 1 ? 1 + log_multiplier * logf(c->rope.factor) : 1);
+        c->rope.attn_factor = attn_factor;
+    }
+    c->attn_scale *= temperature * temperature;
+    return 0;
+}
 
 /* Sizes of a head as the model has it; afterwards Config speaks of the cache, which is one head of [rope | latent]. */
 static int configure_latent(const Gguf *g, Config *c, Error *e) {
@@ -43,15 +61,7 @@ static int configure_latent(const Gguf *g, Config *c, Error *e) {
     c->head_dim_v = m->kv_rank;
     c->attn_scale = 1 / sqrtf((float)k);
 
-    /* YaRN: the temperature goes into the scale of the scores alone, cos and sin keep their length */
-    float log_multiplier = 0;
-    r = arch_read_number(g, "deepseek2", "rope.scaling.yarn_log_multiplier", &log_multiplier, e);
-    if (r < 0 || c->rope.scaling != ROPE_SCALING_YARN)
-        return r;
-    float temperature = c->rope.factor > 1 ? 1 + log_multiplier * logf(c->rope.factor) : 1;
-    c->attn_scale *= temperature * temperature;
-    c->rope.attn_factor = 1;
-    return 0;
+    return configure_temperature(g, c, e);
 }
 
 static int configure_experts(const Gguf *g, Config *c, Error *e) {
@@ -65,21 +75,14 @@ static int configure_experts(const Gguf *g, Config *c, Error *e) {
         (r = gguf_get_u32(g, "deepseek2.leading_dense_block_count", &x->n_dense_layers, e)) < 0 ||
         (r = gguf_get_u32(g, "deepseek2.expert_shared_count", &n_shared, e)) < 0 ||
         (r = gguf_get_u32(g, "deepseek2.expert_gating_func", &gating, e)) < 0 ||
-        (r = gguf_get_bool(g, "deepseek2.expert_weights_norm", &x->normalise, e)) < 0 ||
-        (r = arch_read_number(g, "deepseek2", "expert_weights_scale", &x->scale, e)) < 0 ||
-        (r = arch_read_size(g, "deepseek2", "expert_group_count", 1024, &x->n_groups, e)) < 0 ||
-        (r = arch_read_size(g, "deepseek2", "expert_group_used_count", 1024, &x->n_groups_used, e)) < 0)
+        (r = gguf_get_bool(g, "deepseek2.expert_weights_norm", &x->normalise, e)) < 0)
         return r;
     if (gating > 2)
         return error_set(
             e, -EOPNOTSUPP, "key deepseek2.expert_gating_func: %u is not supported (1 softmax, 2 sigmoid)", gating);
     if (n_shared > 64)
         return error_set(e, -EBADMSG, "key deepseek2.expert_shared_count: %u is more than 64", n_shared);
-    if (x->n % x->n_groups != 0 || x->n_groups_used > x->n_groups ||
-        x->n_groups_used * (x->n / x->n_groups) < x->n_used)
-        return error_set(e, -EBADMSG, "deepseek2: %u experts of %u cannot be chosen from %u of %u groups", x->n_used,
-            x->n, x->n_groups_used, x->n_groups);
-    x->sigmoid = gating == 2;
+    x->gating = gating == 2 ? GATING_SIGMOID : GATING_SOFTMAX;
     x->n_ff_shared = n_shared * x->n_ff;
     return 0;
 }
@@ -87,8 +90,14 @@ static int configure_experts(const Gguf *g, Config *c, Error *e) {
 static int configure(const Gguf *g, Config *c, Error *e) {
     c->rope.layout = ROPE_INTERLEAVED;
     int r = arch_configure(g, "deepseek2", c, e);
-    if (r < 0 || (r = configure_latent(g, c, e)) < 0)
+    uint32_t n_predicting = 0;
+    if (r < 0 || (r = configure_latent(g, c, e)) < 0 ||
+        (r = gguf_get_u32(g, "deepseek2.nextn_predict_layers", &n_predicting, e)) < 0)
         return r;
+    if (n_predicting >= c->n_layers)
+        return error_set(e, -EBADMSG, "key deepseek2.nextn_predict_layers: %u of %u layers", n_predicting, c->n_layers);
+    c->n_layers -= n_predicting;
+    c->n_layers_unused = n_predicting;
     return configure_experts(g, c, e);
 }
 
@@ -101,24 +110,15 @@ static int check(const Config *c, const Weights *w, Error *e) {
         if (!l->attn_kv_b.data && (!l->attn_k_b.data || !l->attn_v_b.data))
             return error_set(
                 e, -EBADMSG, "tensors blk.%u.attn_k_b.weight and attn_v_b.weight, or attn_kv_b.weight, are missing", i);
-        if (layer_has_experts(c, i) && c->experts.n_ff_shared > 0 &&
-            (!l->shared_gate.data || !l->shared_up.data || !l->shared_down.data))
-            return error_set(e, -EBADMSG, "tensors of the shared expert of layer %u are missing", i);
     }
     return 0;
 }
 
-static const TensorSpec shared[] = {
-    EXPERT_TENSOR_OPTIONAL("ffn_gate_shexp.weight", shared_gate, DIM_EMBD, DIM_FF_SHARED),
-    EXPERT_TENSOR_OPTIONAL("ffn_up_shexp.weight", shared_up, DIM_EMBD, DIM_FF_SHARED),
-    EXPERT_TENSOR_OPTIONAL("ffn_down_shexp.weight", shared_down, DIM_FF_SHARED, DIM_EMBD),
-    {},
-};
-
 const Architecture arch_deepseek2 = {
     .name = "deepseek2",
     .tensors = (const TensorSpec *const[]){arch_tensors_decoder, tensors, arch_tensors_ffn, arch_tensors_experts,
-        shared, NULL},
+        arch_tensors_shared, NULL},
+    .keys = (const char *const[]){"rope.scaling.yarn_log_multiplier", "expert_gating_func", NULL},
     .configure = configure,
     .check = check,
 };

@@ -19,11 +19,16 @@ static const TensorSpec tensors[] = {
 
 static int configure(const Gguf *g, Config *c, Error *e) {
     c->rope.layout = ROPE_HALVES;
-    return arch_configure(g, "phi3", c, e);
+    int r = arch_configure(g, "phi3", c, e);
+    if (r < 0)
+        return r;
+    c->rope_local = c->rope;
+    return arch_configure_window(g, "phi3", 0, c, e);
 }
 
 const Architecture arch_phi3 = {
     .name = "phi3",
     .tensors = (const TensorSpec *const[]){arch_tensors_decoder, tensors, NULL},
+    .keys = (const char *const[]){"attention.sliding_window", NULL},
     .configure = configure,
 };

@@ -231,6 +231,19 @@ static void attend_span(
         attend_page(p, task, kv_head, layer, page, t);
 }
 
+/* t->whole before the first span: nothing, or, where heads have sinks, exp(sink - sink) in the sum. A sink is a score
+ * without a value (Xiao et al. 2023, arXiv 2309.17453). */
+static void whole_clear(const Config *c, const LayerWeights *l, uint32_t kv_head, Tile *t) {
+    const float *sinks = (const float *)l->attn_sinks.data;
+    uint32_t group = group_size(c);
+
+    partial_clear(&t->whole, t->n, c->head_dim_v);
+    for (uint32_t i = 0; sinks && i < t->n; i++) {
+        t->whole.max[i] = sinks[kv_head * group + i % group];
+        t->whole.sum[i] = 1;
+    }
+}
+
 /* t->whole += a span that came after it. */
 static void merge(const Pass *p, const Partial *span, Tile *t) {
     size_t width = p->config->head_dim_v;
@@ -317,7 +330,7 @@ static void attend_by_span(Worker *w, const LayerWeights *l, uint32_t layer, Til
         const AttentionTask *task = &p->tasks[item / n_kv_heads];
         uint32_t kv_head = (uint32_t)item % n_kv_heads;
         t->n = task->n_rows * group_size(p->config);
-        partial_clear(&t->whole, t->n, p->config->head_dim_v);
+        whole_clear(p->config, l, kv_head, t);
         for (uint32_t span = 0; span < task->n_spans; span++) {
             Partial seen = span_partial(p, task, kv_head, span);
             merge(p, &seen, t);
@@ -338,7 +351,7 @@ static void attend_by_task(Worker *w, const LayerWeights *l, uint32_t layer, Til
         uint32_t kv_head = (uint32_t)((n - 1 - begin) % n_kv_heads);
 
         load_queries(p, l, task, kv_head, layer, t);
-        partial_clear(&t->whole, t->n, p->config->head_dim_v);
+        whole_clear(p->config, l, kv_head, t);
         uint32_t first = window_start(p->config, layer, p->rows[task->row].position) / (SPAN_PAGES * KV_PAGE_TOKENS);
         for (uint32_t span = first; span < task->n_spans; span++) {
             attend_span(p, task, kv_head, layer, span, t);

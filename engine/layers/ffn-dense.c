@@ -2,7 +2,20 @@
  * so that their product is taken while both are in its cache. */
 #include "layers/pass.h"
 
-void ffn_activate(const Pass *p, float *y, const float *x, size_t n) {
+/* y * logistic(1.702 y) * (x + 1), the gate kept below 7, the other within 7 of zero (gpt-oss, arXiv 2508.10925).
+ * silu(a y) is a y * logistic(a y): the factor that is too much is taken from x. */
+static void clamp_for_swiglu(float *y, float *x, size_t n) {
+    const float alpha = 1.702f, limit = 7;
+    for (size_t i = 0; i < n; i++) {
+        y[i] = alpha * MIN(y[i], limit);
+        float up = MIN(x[i], limit);
+        x[i] = (MAX(up, -limit) + 1) / alpha;
+    }
+}
+
+void ffn_activate(const Pass *p, float *y, float *x, size_t n) {
+    if (p->config->activation == ACTIVATION_SWIGLU_CLAMPED)
+        clamp_for_swiglu(y, x, n);
     if (p->config->activation == ACTIVATION_GELU)
         p->kernels->gelu_mul(y, x, n);
     else

@@ -10,20 +10,26 @@
 
 /* ---- choosing */
 
-static void gate(const ExpertConfig *x, float *scores) {
-    float max = scores[0], sum = 0;
+static void softmax(float *x, uint32_t n) {
+    float max = x[0], sum = 0;
 
-    if (x->sigmoid) {
+    for (uint32_t i = 1; i < n; i++)
+        max = fmaxf(max, x[i]);
+    for (uint32_t i = 0; i < n; i++)
+        sum += x[i] = expf(x[i] - max);
+    for (uint32_t i = 0; i < n; i++)
+        x[i] /= sum;
+}
+
+static void gate(const ExpertConfig *x, float *scores) {
+    switch (x->gating) {
+    case GATING_SOFTMAX: softmax(scores, x->n); break;
+    case GATING_SIGMOID:
         for (uint32_t i = 0; i < x->n; i++)
             scores[i] = 1 / (1 + expf(-scores[i]));
-        return;
+        break;
+    case GATING_SOFTMAX_CHOSEN: break; /* when they are */
     }
-    for (uint32_t i = 1; i < x->n; i++)
-        max = fmaxf(max, scores[i]);
-    for (uint32_t i = 0; i < x->n; i++)
-        sum += scores[i] = expf(scores[i] - max);
-    for (uint32_t i = 0; i < x->n; i++)
-        scores[i] /= sum;
 }
 
 /* A group is as good as its two best experts together. Those of the others cannot be chosen. */
@@ -58,7 +64,7 @@ static void choose(const Pass *p, const LayerWeights *l, uint32_t row, float *ch
 
     gate(x, scores);
     for (uint32_t i = 0; i < x->n; i++)
-        choice[i] = scores[i] + (l->router_bias.data ? ((const float *)l->router_bias.data)[i] : 0);
+        choice[i] = scores[i] + (l->selection_bias.data ? ((const float *)l->selection_bias.data)[i] : 0);
     if (x->n_groups > 1)
         drop_groups(x, choice, group_scores);
     for (uint32_t k = 0; k < x->n_used; k++) {
@@ -70,6 +76,8 @@ static void choose(const Pass *p, const LayerWeights *l, uint32_t row, float *ch
         choice[best] = -INFINITY;
         sum += weights[k] = scores[best];
     }
+    if (x->gating == GATING_SOFTMAX_CHOSEN)
+        softmax(weights, x->n_used);
     for (uint32_t k = 0; k < x->n_used; k++)
         weights[k] = x->scale * (x->normalise ? weights[k] / fmaxf(sum, 6.103515625e-5f) : weights[k]);
 }
@@ -90,7 +98,7 @@ static void route(Worker *w, const LayerWeights *l) {
     const ExpertConfig *x = &p->config->experts;
     size_t begin, end;
 
-    const Linear job = {&l->router, NULL, p->routing.scores, x->n};
+    const Linear job = {&l->router, &l->router_bias, p->routing.scores, x->n};
     linear(w, &job, 1, p->normed);
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++) {
@@ -150,6 +158,13 @@ static Tensor expert_matrix(const Tensor *all, uint32_t expert) {
     return t;
 }
 
+static Tensor expert_bias(const Tensor *all, uint32_t expert) {
+    Tensor t = *all;
+    if (t.data)
+        t.data += expert * t.row_bytes;
+    return t;
+}
+
 /* Outputs [begin, end) of one expert for its rows. */
 typedef void (*ExpertRange)(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end);
 
@@ -173,11 +188,12 @@ static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, siz
     size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd, n = end - begin;
     uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
     Tensor gate_matrix = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
+    Tensor gate_bias = expert_bias(&l->experts_gate_bias, expert), up_bias = expert_bias(&l->experts_up_bias, expert);
     float *hidden = t->hidden.x + first * n_ff + begin;
     Rows in = rows_from(t->x, first, n_embd);
 
-    linear_range(p, &gate_matrix, NULL, in, n_rows, begin, end, hidden, n_ff);
-    linear_range(p, &up, NULL, in, n_rows, begin, end, w->scratch, n);
+    linear_range(p, &gate_matrix, &gate_bias, in, n_rows, begin, end, hidden, n_ff);
+    linear_range(p, &up, &up_bias, in, n_rows, begin, end, w->scratch, n);
     for (uint32_t r = 0; r < n_rows; r++)
         ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
 }
@@ -187,26 +203,27 @@ static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t
     const Routing *t = &p->routing;
     size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd;
     uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
-    Tensor down = expert_matrix(&l->experts_down, expert);
+    Tensor down = expert_matrix(&l->experts_down, expert), bias = expert_bias(&l->experts_down_bias, expert);
 
     linear_range(
-        p, &down, NULL, rows_from(t->hidden, first, n_ff), n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
+        p, &down, &bias, rows_from(t->hidden, first, n_ff), n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
 }
 
 static void combine(Worker *w, bool shared) {
     Pass *p = w->pass;
     size_t begin, end, used = p->config->experts.n_used, n = p->config->n_embd;
+    float scale = p->config->residual_scale;
 
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++) {
             float *x = p->x + r * n;
             for (size_t i = r * used; i < (r + 1) * used; i++) {
                 float *y = p->routing.y + p->routing.slots[i] * n;
-                p->kernels->scale(y, p->routing.weights[i], n);
+                p->kernels->scale(y, scale * p->routing.weights[i], n);
                 p->kernels->add(x, y, n);
             }
             if (shared) {
-                p->kernels->scale(p->normed.x + r * n, p->routing.shared_weights[r], n);
+                p->kernels->scale(p->normed.x + r * n, scale * p->routing.shared_weights[r], n);
                 p->kernels->add(x, p->normed.x + r * n, n);
             }
         }

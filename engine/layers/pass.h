@@ -172,7 +172,7 @@ void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor 
 void ffn_dense(Worker *w, const LayerWeights *l);
 /* hidden = activation(gate(normed)) * up(normed); biases may be NULL */
 void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias);
-/* y = activation(y) * x for n floats */
-void ffn_activate(const Pass *p, float *y, const float *x, size_t n);
+/* y = activation(y) * x for n floats; x may change */
+void ffn_activate(const Pass *p, float *y, float *x, size_t n);
 /* x += the weighted outputs of each row's experts and of the shared one */
 void ffn_moe(Worker *w, const LayerWeights *l);

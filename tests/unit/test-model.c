@@ -290,9 +290,9 @@ static void test_reads_other_head_sizes(void **state) {
 static void test_refuses_unknown_architectures(void **state) {
     refuse(&(Variant){.arch = "mamba"}, -EOPNOTSUPP,
         "models of the architecture \"mamba\" are not supported; supported are: bert, deepseek2, gemma2, gemma3, "
-        "granite, llama, nomic-bert, phi3, qwen2, qwen2moe, qwen3, qwen3moe");
+        "gpt-oss, granite, granitemoe, llama, nomic-bert, phi3, qwen2, qwen2moe, qwen3, qwen3moe");
     refuse(LLAMA(.drop_key = "general.architecture"), -EBADMSG, "key general.architecture is missing");
-    refuse(LLAMA(.key = "llama.expert_count", .u32 = 8), -EOPNOTSUPP, "experts (llama.expert_count = 8)");
+    refuse(LLAMA(.key = "llama.expert_count", .u32 = 8), -EBADMSG, "key llama.expert_used_count is missing");
 }
 
 static void test_refuses_bad_hyperparameters(void **state) {
@@ -326,7 +326,7 @@ static void test_refuses_bad_hyperparameters(void **state) {
         {"llama.attention.key_length", 3, 0, "heads of 3 and 4 elements"},
         {"llama.attention.key_length", 0, 0, "key llama.attention.key_length"},
         {"llama.attention.value_length", 1 << 20, 0, "key llama.attention.value_length"},
-        {"llama.attention.scale", 0, -1, "key llama.attention.scale: -1 is not positive"},
+        {"llama.attention.scale", 0, -1, "key llama.attention.scale: -1 is negative"},
         {"llama.attention.layer_norm_rms_epsilon", 0, NAN, "key llama.attention.layer_norm_rms_epsilon: nan"},
         {"llama.attention.layer_norm_rms_epsilon", 0, -1e-5f, "is not positive"},
         {"llama.attention.layer_norm_rms_epsilon", 0, 0, "is not positive"},
@@ -453,6 +453,41 @@ static int teardown(void **state) {
     return unlink(path);
 }
 
+/* What a file of another architecture would mean by them must not be passed over in silence. */
+static void test_refuses_keys_that_nobody_heeds(void **state) {
+    refuse(LLAMA(.key = "llama.attn_logit_softcapping", .f32 = 50), -EOPNOTSUPP,
+        "key llama.attn_logit_softcapping: not supported in llama models");
+    refuse(LLAMA(.key = "llama.residual_scale", .f32 = 0.5f), -EOPNOTSUPP, "key llama.residual_scale");
+    refuse(LLAMA(.key = "llama.use_parallel_residual", .u32 = 1), -EOPNOTSUPP, "key llama.use_parallel_residual");
+    refuse(LLAMA(.key = "llama.hidden_activation", .text = "relu"), -EOPNOTSUPP, "key llama.hidden_activation");
+    refuse(LLAMA(.key = "llama.rope.dimension_count_swa", .u32 = 2), -EOPNOTSUPP, "key llama.rope.dimension_count_swa");
+    refuse(
+        QWEN2(.key = "qwen2.attention.sliding_window", .u32 = 63), -EOPNOTSUPP, "key qwen2.attention.sliding_window");
+
+    /* where they change nothing, they may be there */
+    static const Variant neutral[] = {
+        {.arch = "llama", .key = "llama.attn_logit_softcapping"},
+        {.arch = "llama", .key = "llama.residual_scale", .f32 = 1},
+        {.arch = "llama", .key = "llama.attention.scale"},
+        {.arch = "llama", .key = "llama.rope.dimension_count_swa", .u32 = 4},
+        {.arch = "qwen2", .key = "qwen2.attention.sliding_window", .u32 = 64},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(neutral); i++)
+        model_unref(accept(&neutral[i]));
+}
+
+static void test_reads_the_window(void **state) {
+    _cleanup_(model_unrefp) Model *m = accept(LLAMA(.key = "llama.attention.sliding_window", .u32 = 8));
+    assert_int_equal(m->config.window, 8);
+    assert_true(layer_is_local(&m->config, 0) && layer_is_local(&m->config, LAYERS - 1));
+    assert_int_equal(m->config.rope_local.n_dims, 4);
+
+    _cleanup_(model_unrefp) Model *none = accept(LLAMA(.key = "llama.attention.sliding_window"));
+    assert_false(layer_is_local(&none->config, 0));
+    refuse(LLAMA(.key = "llama.attention.sliding_window", .u32 = UINT32_MAX), -EBADMSG,
+        "key llama.attention.sliding_window: 4294967295 is not between");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_binds_llama),
@@ -464,6 +499,8 @@ int main(void) {
         cmocka_unit_test(test_reads_other_head_sizes),
         cmocka_unit_test(test_refuses_unknown_architectures),
         cmocka_unit_test(test_refuses_bad_hyperparameters),
+        cmocka_unit_test(test_refuses_keys_that_nobody_heeds),
+        cmocka_unit_test(test_reads_the_window),
         cmocka_unit_test(test_refuses_missing_keys),
         cmocka_unit_test(test_refuses_missing_and_unknown_tensors),
         cmocka_unit_test(test_refuses_bad_tensors),
