@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "editor.h"
 
@@ -57,7 +59,6 @@ static int set_up(Editor *ed, const char *path) {
     el_set(ed->line, EL_SIGNAL, 1); /* restores the terminal before the process stops or dies */
     el_set(ed->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(ed->line, NULL);
-    el_set(ed->line, EL_SETTY, "-d", "intr=", NULL); /* no interrupt key in the terminal's editing mode */
     el_set(ed->line, EL_ADDFN, "infer-throw-away", "Throw the line away", throw_away);
     el_set(ed->line, EL_BIND, "^C", "infer-throw-away", NULL);
     return 0;
@@ -97,6 +98,26 @@ static void remember(Editor *ed, const char *text) {
     umask(mask);
 }
 
+/* Takes the terminal's interrupt key away, and returns it as it was. What libedit finds in the terminal it keeps in its
+ * own mode. */
+static cc_t take_interrupt_key(void) {
+    struct termios t;
+    if (tcgetattr(STDIN_FILENO, &t) < 0)
+        return _POSIX_VDISABLE;
+    cc_t key = t.c_cc[VINTR];
+    t.c_cc[VINTR] = _POSIX_VDISABLE;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+    return key;
+}
+
+static void give_interrupt_key(cc_t key) {
+    struct termios t;
+    if (tcgetattr(STDIN_FILENO, &t) < 0)
+        return;
+    t.c_cc[VINTR] = key;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+}
+
 /* One line with its end, borrowed until the next call. 1, 0 at the end, -EINTR. */
 static int read_line(Editor *ed, char **line, size_t *room, const char **ret, size_t *ret_size) {
     if (!ed->line) {
@@ -110,7 +131,9 @@ static int read_line(Editor *ed, char **line, size_t *room, const char **ret, si
     int n = 0;
     pressed = 0;
     sigaction(SIGINT, &action, &previous);
-    *ret = el_gets(ed->line, &n);
+    cc_t key = take_interrupt_key();
+    *ret = pressed ? NULL : el_gets(ed->line, &n);
+    give_interrupt_key(key);
     sigaction(SIGINT, &previous, NULL);
     if (pressed) {
         el_reset(ed->line);
