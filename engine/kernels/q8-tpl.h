@@ -145,10 +145,11 @@ typedef void Q8Rows(
 static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
-    const size_t ahead = Q8_GROUPS * VF_LANES * m->w_stride;
+    /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
+    const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES, ahead = width * m->w_stride;
 
-    for (size_t out = 0; out < m->n_out; out += Q8_GROUPS * VF_LANES) {
-        const int groups = m->n_out - out > VF_LANES ? Q8_GROUPS : 1;
+    for (size_t out = 0; out < m->n_out; out += width) {
+        const int groups = MIN(m->n_out - out, width) > VF_LANES ? Q8_GROUPS : 1;
         const uint8_t *rows[Q8_GROUPS][VF_LANES]; /* beyond the edge the last one again: computed and dropped */
         for (int g = 0; g < groups; g++)
             for (size_t i = 0; i < VF_LANES; i++)
