@@ -100,7 +100,7 @@ static int refuse(const OptionRow *row, Error *e) {
 }
 
 int options_refuse(const char *name, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
     int r = look_up(name, &row, e);
     return r < 0 ? r : refuse(row, e);
 }
@@ -240,7 +240,7 @@ static int set_json(Options *o, const OptionRow *row, const char *value, Error *
 }
 
 int options_set_string(Options *o, const char *name, const char *value, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
     uint64_t usec;
 
     int r = look_up(name, &row, e);
@@ -263,7 +263,7 @@ int options_set_string(Options *o, const char *name, const char *value, Error *e
 }
 
 int options_set_int(Options *o, const char *name, int64_t value, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
 
     int r = look_up(name, &row, e);
     if (r < 0)
@@ -293,7 +293,7 @@ int options_set_int(Options *o, const char *name, int64_t value, Error *e) {
 }
 
 int options_set_double(Options *o, const char *name, double value, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
 
     int r = look_up(name, &row, e);
     if (r < 0)
@@ -325,7 +325,7 @@ int options_set_double(Options *o, const char *name, double value, Error *e) {
 }
 
 int options_set_strings(Options *o, const char *name, const char *const *values, size_t n, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
 
     int r = look_up(name, &row, e);
     if (r < 0)
@@ -368,7 +368,7 @@ int options_set_logit_bias(Options *o, const LogitBias *biases, size_t n, Error 
 }
 
 int options_parse(Options *o, const char *name, const char *text, Error *e) {
-    const OptionRow *row;
+    const OptionRow *row = NULL;
     uint64_t u;
     double d;
 

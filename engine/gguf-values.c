@@ -89,7 +89,7 @@ int gguf_get_u64(const Gguf *g, const char *key, uint64_t *ret, Error *e) {
 }
 
 int gguf_get_u32(const Gguf *g, const char *key, uint32_t *ret, Error *e) {
-    uint64_t v;
+    uint64_t v = 0;
     const GgufKey *k = gguf_find_key(g, key);
     int r = k ? load_bounded(key, k->type, k->scalar, UINT32_MAX, &v, e) : 0;
     if (r > 0)
@@ -161,7 +161,7 @@ int gguf_get_u32s(const Gguf *g, const char *key, uint32_t *out, size_t n, Error
         return error_set(
             e, -EBADMSG, "key %s: has %llu elements, must have %zu", key, (unsigned long long)k->array.n, n);
     for (size_t i = 0; i < n; i++) {
-        uint64_t v;
+        uint64_t v = 0;
         const uint8_t *p = is_array ? k->array.data + i * gguf_types[type].size : k->scalar;
         int r = load_bounded(key, is_array && type == GGUF_BOOL ? GGUF_U8 : type, p, UINT32_MAX, &v, e);
         if (r < 0)
