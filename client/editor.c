@@ -27,7 +27,7 @@ static void on_interrupt(int signal) {
     pressed = 1;
 }
 
-static unsigned char throw_away(EditLine *line, int c) {
+static unsigned char throw_away(EditLine *line, wint_t c) {
     pressed = 1;
     return CC_EOF;
 }
@@ -59,7 +59,8 @@ static int set_up(Editor *ed, const char *path) {
     el_set(ed->line, EL_SIGNAL, 1); /* restores the terminal before the process stops or dies */
     el_set(ed->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(ed->line, NULL);
-    el_set(ed->line, EL_ADDFN, "infer-throw-away", "Throw the line away", throw_away);
+    /* el_set() would copy the strings and never free them */
+    el_wset(ed->line, EL_ADDFN, L"infer-throw-away", L"Throw the line away", throw_away);
     el_set(ed->line, EL_BIND, "^C", "infer-throw-away", NULL);
     return 0;
 }
