@@ -28,14 +28,14 @@ typedef struct Q8Kind {
     bool offset; /* the format's q count from an offset */
 } Q8Kind;
 
-#define Q8_GROUP 8u /* tiles unpacked by one call: a super-block */
+#define Q8_AHEAD 32u /* tiles between what is fetched and what is unpacked */
+#define Q8_GROUP 8u  /* tiles unpacked by one call: a super-block */
 #define Q8_TILES                                                                                                       \
     (24u << 10) /* bytes of them unpacked before the rows of x pass by: they stay in the first-level cache */
 #define Q8_DEPTH (Q8_TILES / Q8_GROUPS / sizeof(Q8Tile) / Q8_GROUP * Q8_GROUP)
 
-/* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. `ahead` is the distance in
- * bytes to what will be unpacked after these rows. */
-typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles);
+/* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
+typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
 
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
@@ -142,11 +142,26 @@ typedef void Q8Rows(
             q8_all_rows(kind, Q8_GROUPS, tiles, n, m, at, out);                                                        \
     }
 
+/* Fetches what will be unpacked Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a
+ * range of rows that another worker might have had before begins cold, and only so many tiles of it. */
+static inline __attribute__((always_inline)) void q8_prefetch(const Matmul *m,
+    const uint8_t *const rows[Q8_GROUPS][VF_LANES], int groups, size_t at, size_t n, size_t n_tiles, size_t width) {
+    const size_t per_block = m->traits->block_size / 32, bytes = m->traits->block_bytes;
+    size_t next = at + Q8_AHEAD, offset = 0;
+    if (next >= n_tiles) {
+        next = (next - n_tiles) % n_tiles;
+        offset = width * m->w_stride;
+    }
+    for (int g = 0; g < groups; g++)
+        for (int i = 0; i < VF_LANES; i++)
+            prefetch_range(rows[g][i] + offset + next / per_block * bytes, n / per_block * bytes);
+}
+
 static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
-    const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES, ahead = width * m->w_stride;
+    const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
 
     for (size_t out = 0; out < m->n_out; out += width) {
         const int groups = MIN(m->n_out - out, width) > VF_LANES ? Q8_GROUPS : 1;
@@ -157,9 +172,10 @@ static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8U
 
         for (size_t at = 0; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
+            q8_prefetch(m, rows, groups, at, n, n_tiles, width);
             for (int g = 0; g < groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
-                    unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), ahead, tiles[g] + i);
+                    unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);
             multiply(groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, m, at, out);
         }
     }

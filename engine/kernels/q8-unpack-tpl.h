@@ -8,11 +8,6 @@
 #include "blocks.h"
 #include "q8-tpl.h"
 
-static inline void prefetch_rows(const uint8_t *const rows[VF_LANES], size_t offset, size_t size) {
-    for (int i = 0; i < VF_LANES; i++)
-        prefetch_range(rows[i] + offset, size);
-}
-
 static inline VI low_nibbles_of(VI x) {
     return vi_and(x, vi_set8(15));
 }
@@ -70,8 +65,7 @@ static inline __attribute__((always_inline)) void place_all(VI q[8], const int o
         q[j] = q8_place(q[j], offset);
 }
 
-static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockQ4_0) + ahead, n * sizeof(BlockQ4_0));
+static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ4_0);
         nibbles(rows, block + offsetof(BlockQ4_0, qs), tiles[b].q);
@@ -80,8 +74,7 @@ static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockQ8_0) + ahead, n * sizeof(BlockQ8_0));
+static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ8_0);
         load_columns(rows, block + offsetof(BlockQ8_0, qs), tiles[b].q);
@@ -91,8 +84,7 @@ static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_q4_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockQ4_1) + ahead, n * sizeof(BlockQ4_1));
+static void q8_unpack_q4_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ4_1);
         nibbles(rows, block + offsetof(BlockQ4_1, qs), tiles[b].q);
@@ -111,8 +103,7 @@ static inline __attribute__((always_inline)) void five_bits(
         q[j] = vi_or(q[j], fifth_bits(bits, j));
 }
 
-static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockQ5_0) + ahead, n * sizeof(BlockQ5_0));
+static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ5_0);
         five_bits(rows, block + offsetof(BlockQ5_0, qs), block + offsetof(BlockQ5_0, qh), tiles[b].q);
@@ -121,8 +112,7 @@ static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_q5_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockQ5_1) + ahead, n * sizeof(BlockQ5_1));
+static void q8_unpack_q5_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ5_1);
         five_bits(rows, block + offsetof(BlockQ5_1, qs), block + offsetof(BlockQ5_1, qh), tiles[b].q);
@@ -150,9 +140,8 @@ static inline __attribute__((always_inline)) void k4_tile_scales(
     }
 }
 
-static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ4_K);
-    prefetch_rows(rows, block + ahead, sizeof(BlockQ4_K));
     k4_tile_scales(rows, block, tiles);
     for (size_t g = 0; g < n; g += 2)
 #pragma GCC unroll 2
@@ -167,9 +156,8 @@ static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_
         }
 }
 
-static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ5_K);
-    prefetch_rows(rows, block + ahead, sizeof(BlockQ5_K));
     k4_tile_scales(rows, block, tiles);
     for (int h = 0; h < 2; h++) {
         VI high[4];
@@ -187,10 +175,9 @@ static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     const VI high = vi_set8(0x30);
     size_t block = at / 8 * sizeof(BlockQ6_K);
-    prefetch_rows(rows, block + ahead, sizeof(BlockQ6_K));
 
     VF d = load_halves(rows, block + offsetof(BlockQ6_K, d));
     VI scales[4];
@@ -218,9 +205,8 @@ static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_
         }
 }
 
-static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ2_K);
-    prefetch_rows(rows, block + ahead, sizeof(BlockQ2_K));
 
     VF d = load_halves(rows, block + offsetof(BlockQ2_K, d));
     VF dmin = load_halves(rows, block + offsetof(BlockQ2_K, dmin));
@@ -252,9 +238,8 @@ static inline void q3_k_tile_scales(const uint8_t *const rows[VF_LANES], size_t 
     scales[3] = vi_or(high_nibbles_of(b), vi_shl16(two_bits_of(c, 6), 4));
 }
 
-static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ3_K);
-    prefetch_rows(rows, block + ahead, sizeof(BlockQ3_K));
 
     VF d = load_halves(rows, block + offsetof(BlockQ3_K, d));
     VI scales[4], mask[2][4];
@@ -278,9 +263,8 @@ static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockTQ2_0);
-    prefetch_rows(rows, block + ahead, sizeof(BlockTQ2_0));
 
     VF d = load_halves(rows, block + offsetof(BlockTQ2_0, d));
     for (int g = 0; g < 8; g++)
@@ -307,8 +291,7 @@ static inline __attribute__((always_inline)) void look_up(
         q[j] = vi_look_up(table, q[j]);
 }
 
-static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockIQ4_NL) + ahead, n * sizeof(BlockIQ4_NL));
+static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockIQ4_NL);
         look_up(rows, block + offsetof(BlockIQ4_NL, qs), iq4_values, tiles[b].q);
@@ -316,9 +299,8 @@ static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, siz
     }
 }
 
-static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
+static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockIQ4_XS);
-    prefetch_rows(rows, block + ahead, sizeof(BlockIQ4_XS));
 
     VF d = load_halves(rows, block + offsetof(BlockIQ4_XS, d));
     VI high = vi_shr32(load_words32(rows, block), 16); /* scales_h */
@@ -339,8 +321,7 @@ static inline VF mxfp4_scales(VI e) {
     return vf_from_bits(vi_max32(normal, subnormal));
 }
 
-static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t ahead, Q8Tile *tiles) {
-    prefetch_rows(rows, at * sizeof(BlockMXFP4) + ahead, n * sizeof(BlockMXFP4));
+static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
         look_up(rows, block + offsetof(BlockMXFP4, qs), mxfp4_values, tiles[b].q);

@@ -124,11 +124,10 @@ static inline VF vf_load_bfloat(const void *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
 }
 
-/* Into the second-level cache: what is fetched a whole group of rows ahead would push the present one out of the first.
- */
+/* Written out, since gcc takes a loop that only prefetches for one that does nothing. */
 static inline void prefetch_range(const uint8_t *p, size_t size) {
     for (size_t i = 0; i < size; i += 64)
-        _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+        __asm__ volatile("prefetcht0 (%0)" : : "r"(p + i));
 }
 
 static inline float half_to_float_hw(uint16_t h) {
