@@ -322,9 +322,13 @@ static void *run(void *userdata) {
 
 static int init(Engine *en, const EngineOptions *o, Error *e) {
     const Config *config = &en->model->config;
-    KvLayout layout = kv_layout(config, o->kv_type);
+    KvLayout layout;
     uint32_t n_pages = 0;
-    int r = engine_size_choose(o, config, layout.page_bytes, engine_size_memory(), &n_pages, &en->context_size, e);
+    /* an encoder keeps nothing: its one page may be of any type */
+    int r = kv_layout(config, config->encoder ? ENGINE_KV_F32 : o->kv_type, &layout, e);
+    if (r < 0)
+        return r;
+    r = engine_size_choose(o, config, layout.page_bytes, engine_size_memory(), &n_pages, &en->context_size, e);
     if (r < 0)
         return r;
 

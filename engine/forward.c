@@ -29,8 +29,13 @@ TensorType kv_tensor_type(EngineKvType type) {
     return type == ENGINE_KV_F16 ? TENSOR_F16 : type == ENGINE_KV_Q8_0 ? TENSOR_Q8_0 : TENSOR_F32;
 }
 
-KvLayout kv_layout(const Config *c, EngineKvType type) {
+int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
     TensorType tensor_type = kv_tensor_type(type);
+    uint32_t block = quant_traits(tensor_type)->block_size;
+    if (c->head_dim_k % block != 0 || c->head_dim_v % block != 0)
+        return error_set(e, -EINVAL,
+            "rows of the KV cache in q8_0 come in blocks of %u, and this model's heads are %u and %u wide: use f16",
+            block, c->head_dim_k, c->head_dim_v);
     KvLayout l = {
         .type = type,
         .k_row_bytes = quant_bytes(tensor_type, (size_t)c->n_kv_heads * c->head_dim_k),
@@ -38,7 +43,8 @@ KvLayout kv_layout(const Config *c, EngineKvType type) {
     };
     l.layer_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
     l.page_bytes = l.layer_bytes * c->n_layers;
-    return l;
+    *ret = l;
+    return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ memory */
@@ -129,15 +135,6 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     return cutter.used;
 }
 
-static int check_kv_type(const Config *c, EngineKvType type, Error *e) {
-    uint32_t block = quant_traits(kv_tensor_type(type))->block_size;
-    if (c->head_dim_k % block == 0 && c->head_dim_v % block == 0)
-        return 0;
-    return error_set(e, -EINVAL,
-        "rows of the KV cache in q8_0 come in blocks of %u, and this model's heads are %u and %u wide: use f16", block,
-        c->head_dim_k, c->head_dim_v);
-}
-
 /* A context longer than the model was first trained for has factors of its own, whatever the length of a prompt. */
 static int make_rope_tables(Forward *f) {
     const Config *c = &f->model->config;
@@ -157,10 +154,9 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     f->model = m;
     f->options = *o;
     f->pass.config = &m->config;
-    f->pass.kv = kv_layout(&m->config, o->kv_type);
     f->pass.worker_floats = worker_floats(&m->config, o);
 
-    int r = check_kv_type(&m->config, o->kv_type, e);
+    int r = kv_layout(&m->config, o->kv_type, &f->pass.kv, e);
     if (r < 0)
         return r;
     r = kernels_select(&f->pass.kernels, e);

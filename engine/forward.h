@@ -37,7 +37,8 @@ typedef struct ForwardOptions {
 
 typedef struct Forward Forward;
 
-KvLayout kv_layout(const Config *c, EngineKvType type);
+/* -EINVAL: heads that are not whole blocks of the type. */
+int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e);
 TensorType kv_tensor_type(EngineKvType type);
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e); /* borrows m */
 Forward *forward_free(Forward *f);

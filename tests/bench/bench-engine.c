@@ -115,7 +115,9 @@ static int bench_init(Bench *b, Error *e) {
         return r;
 
     uint32_t per_sequence = (b->n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
-    size_t page_bytes = kv_layout(&b->model->config, o->kv).page_bytes;
+    KvLayout layout = {};
+    (void)kv_layout(&b->model->config, o->kv, &layout, NULL); /* forward_new() has taken it */
+    size_t page_bytes = layout.page_bytes;
     b->pool = aligned_alloc(64, page_bytes * per_sequence * o->parallel);
     b->pages = calloc(o->parallel, sizeof(*b->pages));
     b->tokens = calloc(b->n_tokens, sizeof(*b->tokens));

@@ -185,7 +185,9 @@ static float *compute(Case *c, const Plan *p) {
         return NULL;
     }
 
-    size_t pool_bytes = kv_layout(&c->model->config, ENGINE_KV_F32).page_bytes * 2 * (MAX_ROWS / KV_PAGE_TOKENS + 1);
+    KvLayout layout = {};
+    (void)kv_layout(&c->model->config, ENGINE_KV_F32, &layout, NULL); /* floats fit every head */
+    size_t pool_bytes = layout.page_bytes * 2 * (MAX_ROWS / KV_PAGE_TOKENS + 1);
     _cleanup_(freep) uint8_t *pool = aligned_alloc(64, pool_bytes);
     _cleanup_(freep) Token *backwards = malloc(c->n_tokens * sizeof(Token));
     float *out = malloc(c->n_tokens * c->model->config.n_vocab * sizeof(float));

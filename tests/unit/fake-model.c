@@ -107,8 +107,9 @@ struct Forward {
     Token *tokens; /* of the sequence at hand, as its pages have them */
 };
 
-KvLayout kv_layout(const Config *c, EngineKvType type) {
-    return (KvLayout){.type = type, .page_bytes = PAGE_BYTES};
+int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
+    *ret = (KvLayout){.type = type, .page_bytes = PAGE_BYTES};
+    return 0;
 }
 
 int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e) {

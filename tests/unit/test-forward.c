@@ -28,7 +28,9 @@ static void rig_init(Rig *r, const TinyOptions *o, EngineKvType kv, unsigned n_t
         .n_threads = n_threads, .max_rows = MAX_ROWS, .max_logits = MAX_ROWS, .max_context = 512, .kv_type = kv};
     Error e = {};
     assert_int_equal(forward_new(r->model, &options, &r->forward, &e), 0);
-    r->page_bytes = kv_layout(&r->model->config, kv).page_bytes;
+    KvLayout layout;
+    assert_int_equal(kv_layout(&r->model->config, kv, &layout, &e), 0);
+    r->page_bytes = layout.page_bytes;
     assert_int_equal(r->page_bytes % 64, 0);
     r->pool = aligned_alloc(64, N_PAGES * r->page_bytes);
     memset(r->pool, 0xFF, N_PAGES * r->page_bytes);
@@ -215,7 +217,9 @@ static void long_init(LongRig *r, const TinyOptions *o, EngineKvType kv, unsigne
         .n_threads = n_threads, .max_rows = 512, .max_logits = 512, .max_context = LONG_N, .kv_type = kv};
     Error e = {};
     assert_int_equal(forward_new(r->model, &options, &r->forward, &e), 0);
-    size_t bytes = LONG_PAGES * kv_layout(&r->model->config, kv).page_bytes;
+    KvLayout layout;
+    assert_int_equal(kv_layout(&r->model->config, kv, &layout, &e), 0);
+    size_t bytes = LONG_PAGES * layout.page_bytes;
     r->pool = aligned_alloc(64, bytes);
     memset(r->pool, 0xFF, bytes);
     for (uint32_t i = 0; i < LONG_PAGES; i++)
@@ -279,6 +283,14 @@ static void test_rows_in_bytes(void **state) {
     Error e = {};
     assert_int_equal(forward_new(m, &options, &f, &e), -EINVAL);
     assert_non_null(strstr(e.message, "24 wide"));
+
+    /* asked before anything is sized by it: rows of less than a block would have no bytes */
+    KvLayout layout = {};
+    Config narrow = m->config;
+    narrow.n_kv_heads = 1;
+    narrow.head_dim_k = narrow.head_dim_v = 16;
+    assert_int_equal(kv_layout(&narrow, ENGINE_KV_Q8_0, &layout, &e), -EINVAL);
+    assert_int_equal(layout.page_bytes, 0);
 }
 
 static void test_refuses_an_unknown_tier(void **state) {
