@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "encoder.h"
-#include "layers/pass.h"
+#include "layers/cutter.h"
 
 struct Encoder {
     const Model *model; /* borrowed */
@@ -20,40 +20,26 @@ struct Encoder {
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
-/* Hands out n floats, or only measures while base is NULL. */
-static float *cut(uint8_t *base, size_t *used, size_t n) {
-    float *p = base ? (float *)(base + *used) : NULL;
-    *used += (n * sizeof(float) + 63) & ~(size_t)63;
-    return p;
-}
-
-/* Rows in floats and, if any product of the model takes them, in bytes. */
-static Rows cut_rows(const Encoder *en, uint8_t *base, size_t *used, size_t width) {
-    Rows r = {.x = cut(base, used, en->max_tokens * width)};
-    if (model_wants_q8(en->model, en->pass.kernels))
-        r.q8 = (uint8_t *)cut(base, used, en->max_tokens * q8_row_bytes(width) / sizeof(float));
-    return r;
-}
-
 static size_t cut_arena(Encoder *en, uint8_t *base) {
     const Config *c = &en->model->config;
-    size_t rows = en->max_tokens, used = 0;
+    size_t rows = en->max_tokens;
     Pass *p = &en->pass;
+    Cutter cutter = {.base = base, .q8 = model_wants_q8(en->model, p->kernels)};
 
-    p->rows = (PassRow *)cut(base, &used, rows * sizeof(PassRow) / sizeof(float));
-    p->normed = cut_rows(en, base, &used, c->n_embd);
+    p->rows = cut(&cutter, rows, sizeof(*p->rows));
+    p->normed = cut_rows(&cutter, rows, c->n_embd);
     p->x = p->normed.x; /* what goes into a block is normed already */
-    p->q = cut(base, &used, rows * c->n_heads * c->head_dim_k);
-    p->k = cut(base, &used, rows * c->n_kv_heads * c->head_dim_k);
-    p->v = cut(base, &used, rows * c->n_kv_heads * c->head_dim_v);
-    p->attended = cut_rows(en, base, &used, (size_t)c->n_heads * c->head_dim_v);
-    p->hidden = cut_rows(en, base, &used, c->n_ff);
-    p->rope_cos[ROPE_GLOBAL] = cut(base, &used, rows * c->rope.n_dims);
-    p->rope_sin[ROPE_GLOBAL] = cut(base, &used, rows * c->rope.n_dims);
-    en->ones = cut(base, &used, c->n_ff);
+    p->q = cut(&cutter, rows * c->n_heads * c->head_dim_k, sizeof(float));
+    p->k = cut(&cutter, rows * c->n_kv_heads * c->head_dim_k, sizeof(float));
+    p->v = cut(&cutter, rows * c->n_kv_heads * c->head_dim_v, sizeof(float));
+    p->attended = cut_rows(&cutter, rows, (size_t)c->n_heads * c->head_dim_v);
+    p->hidden = cut_rows(&cutter, rows, c->n_ff);
+    p->rope_cos[ROPE_GLOBAL] = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
+    p->rope_sin[ROPE_GLOBAL] = cut(&cutter, rows * c->rope.n_dims, sizeof(float));
+    en->ones = cut(&cutter, c->n_ff, sizeof(float));
     for (unsigned i = 0; i < threads_count(p->threads); i++)
-        en->workers[i] = (Worker){.pass = p, .scratch = cut(base, &used, p->worker_floats)};
-    return used;
+        en->workers[i] = (Worker){.pass = p, .scratch = cut(&cutter, p->worker_floats, sizeof(float))};
+    return cutter.used;
 }
 
 int encoder_new(const Model *m, unsigned n_threads, uint32_t max_tokens, Encoder **ret, Error *e) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "layers/pass.h"
+#include "layers/cutter.h"
 
 struct Forward {
     const Model *model; /* borrowed */
@@ -49,18 +49,6 @@ int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
-/* Hands out pieces of the arena; with base NULL it only measures. */
-typedef struct Cutter {
-    uint8_t *base;
-    size_t used;
-} Cutter;
-
-static void *cut(Cutter *c, size_t n, size_t size) {
-    uint8_t *p = c->base ? c->base + c->used : NULL;
-    c->used += (n * size + 63) & ~(size_t)63;
-    return p;
-}
-
 static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     size_t n = MAX((size_t)o->max_rows * LINEAR_UNIT, (size_t)16384);
     n = MAX(n, attention_paged_scratch(c));
@@ -69,19 +57,11 @@ static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     return (n + 15) & ~(size_t)15;
 }
 
-/* Rows in floats and, if any product of the model takes them, in bytes. */
-static Rows cut_rows(const Forward *f, Cutter *c, size_t n, size_t width) {
-    Rows r = {.x = cut(c, n * width, sizeof(float))};
-    if (f->wants_q8)
-        r.q8 = cut(c, n, q8_row_bytes(width));
-    return r;
-}
-
 static void cut_latent(Forward *f, Cutter *cutter) {
     const Config *c = &f->model->config;
     size_t rows = f->options.max_rows, width = MAX(c->latent.nope + c->rope.n_dims, c->latent.v_dim);
-    f->pass.q_low = cut_rows(f, cutter, rows, c->latent.q_rank);
-    f->pass.heads = cut_rows(f, cutter, rows, c->n_heads * width);
+    f->pass.q_low = cut_rows(cutter, rows, c->latent.q_rank);
+    f->pass.heads = cut_rows(cutter, rows, c->n_heads * width);
 }
 
 static void cut_routing(Forward *f, Cutter *cutter) {
@@ -97,8 +77,8 @@ static void cut_routing(Forward *f, Cutter *cutter) {
     t->shared_weights = cut(cutter, rows, sizeof(float));
     t->first = cut(cutter, x->n + 1, sizeof(uint32_t));
     t->active = cut(cutter, x->n, sizeof(uint32_t));
-    t->x = cut_rows(f, cutter, slots, c->n_embd);
-    t->hidden = cut_rows(f, cutter, slots, x->n_ff);
+    t->x = cut_rows(cutter, slots, c->n_embd);
+    t->hidden = cut_rows(cutter, slots, x->n_ff);
     t->y = cut(cutter, slots * c->n_embd, sizeof(float));
 }
 
@@ -106,19 +86,19 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     const Config *c = &f->model->config;
     size_t rows = f->options.max_rows, n_threads = threads_count(f->pass.threads);
     Pass *p = &f->pass;
-    Cutter cutter = {.base = base};
+    Cutter cutter = {.base = base, .q8 = f->wants_q8};
 
     p->rows = cut(&cutter, rows, sizeof(*p->rows));
     p->tasks = cut(&cutter, rows, sizeof(*p->tasks));
     f->tokens = cut(&cutter, rows, sizeof(*f->tokens));
     f->logit_rows = cut(&cutter, rows, sizeof(*f->logit_rows));
     p->x = cut(&cutter, rows * c->n_embd, sizeof(float));
-    p->normed = cut_rows(f, &cutter, rows, c->n_embd);
+    p->normed = cut_rows(&cutter, rows, c->n_embd);
     p->q = cut(&cutter, rows * c->n_heads * c->head_dim_k, sizeof(float));
     p->k = cut(&cutter, rows * c->n_kv_heads * c->head_dim_k, sizeof(float));
     p->v = cut(&cutter, rows * c->n_kv_heads * MAX(c->head_dim_k, c->head_dim_v), sizeof(float));
-    p->attended = cut_rows(f, &cutter, rows, (size_t)c->n_heads * c->head_dim_v);
-    p->hidden = cut_rows(f, &cutter, rows, MAX(c->n_ff, c->experts.n_ff_shared));
+    p->attended = cut_rows(&cutter, rows, (size_t)c->n_heads * c->head_dim_v);
+    p->hidden = cut_rows(&cutter, rows, MAX(c->n_ff, c->experts.n_ff_shared));
     if (c->latent.kv_rank)
         cut_latent(f, &cutter);
     if (c->experts.n)

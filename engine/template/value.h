@@ -226,6 +226,16 @@ FilterFunction filter_find_text(const char *name, size_t size);       /* of filt
 FilterFunction filter_find_layout(const char *name, size_t size);     /* of filters-layout.c alone */
 TestFunction test_find(const char *name, size_t size);
 Builtin method_find(Value self, const Str *name); /* NULL: no such method */
+
+/* What the files of methods share. */
+typedef struct Method {
+    const char *name;
+    Builtin method;
+} Method;
+Builtin method_lookup(const Method *table, size_t n, const Str *name);
+Builtin method_find_text(const Str *name); /* of methods-text.c alone */
+/* The one argument of a method that takes one. */
+Value method_argument(Run *run, const char *method, const Arguments *args);
 void globals_define(Run *run, Dict *globals);
 
 /* ---- evaluation */
