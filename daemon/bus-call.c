@@ -187,7 +187,7 @@ int bus_call_generate(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
     r = options_copy(&options, &s->d->config->defaults, e);
     if (r < 0)
         return r;
-    r = bus_options_read(m, &options, NULL, e);
+    r = bus_options_read(m, &options, NULL, NULL, e);
     if (r >= 0 && !*prompt)
         r = error_set(e, -EINVAL, "The prompt is empty.");
     if (r >= 0)
@@ -270,6 +270,7 @@ static int read_texts(sd_bus_message *m, EmbeddingInput *inputs, size_t *ret_n, 
 }
 
 int bus_call_embed(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
+    static const char *const only[] = {"priority", "timeout", NULL};
     _cleanup_(freep) EmbeddingInput *inputs = calloc(EMBEDDING_MAX_INPUTS, sizeof(*inputs));
     size_t n = 0;
     Options options;
@@ -280,7 +281,7 @@ int bus_call_embed(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
     int r = read_texts(m, inputs, &n, e);
     if (r < 0 || (r = options_copy(&options, &s->d->config->defaults, e)) < 0)
         return r;
-    r = bus_options_read(m, &options, NULL, e);
+    r = bus_options_read(m, &options, NULL, only, e);
     if (r >= 0)
         r = call_new(s, o, m, &c, e);
     if (r >= 0) {
@@ -331,7 +332,7 @@ int bus_call_prewarm(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
     int r = options_copy(&options, &s->d->config->defaults, e);
     if (r < 0)
         return r;
-    r = bus_options_read(m, &options, &conversation, e);
+    r = bus_options_read(m, &options, &conversation, NULL, e);
     if (r >= 0)
         r = call_new(s, o, m, &c, e);
     if (r >= 0) {
@@ -420,6 +421,7 @@ static void on_model_to_count(void *userdata, const Error *error) {
 }
 
 int bus_call_count_tokens(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) {
+    static const char *const none[] = {NULL};
     const char *text;
     Options options;
     BusCall *c;
@@ -428,7 +430,7 @@ int bus_call_count_tokens(BusService *s, BusOwner *o, sd_bus_message *m, Error *
     if (r < 0)
         return error_set(e, -EINVAL, "The text could not be read: %s.", strerror(-r));
     options_init(&options);
-    r = bus_options_read(m, &options, NULL, e);
+    r = bus_options_read(m, &options, NULL, none, e);
     options_done(&options);
     if (r >= 0)
         r = call_new(s, o, m, &c, e);

@@ -74,7 +74,17 @@ static int read_value(sd_bus_message *m, const char *type, const char *key, Opti
     }
 }
 
-static int read_entry(sd_bus_message *m, Options *o, Conversation *messages, Error *e) {
+/* An option that would change nothing is refused: who sets it expects something of it. */
+static int check_meant(const char *key, const char *const *only, Error *e) {
+    if (!only)
+        return 0;
+    for (const char *const *name = only; *name; name++)
+        if (strcmp(*name, key) == 0)
+            return 0;
+    return error_set(e, -EINVAL, "Option \"%s\" means nothing to this method.", key);
+}
+
+static int read_entry(sd_bus_message *m, Options *o, Conversation *messages, const char *const *only, Error *e) {
     const char *key, *type;
 
     int r = sd_bus_message_read(m, "s", &key);
@@ -93,18 +103,18 @@ static int read_entry(sd_bus_message *m, Options *o, Conversation *messages, Err
         return error_set(e, -EOPNOTSUPP, "Option \"%s\" is supported over HTTP only.", key);
     else
         r = read_value(m, type, key, o, e);
-    if (r < 0)
+    if (r < 0 || (r = check_meant(key, only, e)) < 0)
         return r;
     r = sd_bus_message_exit_container(m);
     return r < 0 ? broken(r, e) : 0;
 }
 
-int bus_options_read(sd_bus_message *m, Options *o, Conversation *messages, Error *e) {
+int bus_options_read(sd_bus_message *m, Options *o, Conversation *messages, const char *const *only, Error *e) {
     int r = sd_bus_message_enter_container(m, 'a', "{sv}");
     if (r < 0)
         return broken(r, e);
     while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-        r = read_entry(m, o, messages, e);
+        r = read_entry(m, o, messages, only, e);
         if (r < 0)
             return r;
         r = sd_bus_message_exit_container(m);

@@ -109,7 +109,7 @@ int bus_session_create(BusService *s, BusOwner *o, sd_bus_message *m, Error *e) 
     int r = options_copy(&options, &s->d->config->defaults, e);
     if (r < 0)
         return r;
-    r = bus_options_read(m, &options, NULL, e);
+    r = bus_options_read(m, &options, NULL, NULL, e);
     if (r >= 0)
         r = session_new(s, o, &options, &(Conversation){}, &n, e);
     options_done(&options);
@@ -197,7 +197,7 @@ static int read_turn(BusSession *s, sd_bus_message *m, const char **ret_prompt, 
     r = options_copy(options, &s->options, e);
     if (r < 0)
         return r;
-    r = bus_options_read(m, options, NULL, e);
+    r = bus_options_read(m, options, NULL, NULL, e);
     if (r < 0)
         options_done(options);
     return r;

@@ -8,7 +8,7 @@
         sd_bus_message *_m = test_bus_message(&bus);                                                                   \
         assert_true(sd_bus_message_append(_m, "a{sv}", __VA_ARGS__) >= 0);                                             \
         test_bus_seal(_m);                                                                                             \
-        int _r = bus_options_read(_m, o, NULL, e);                                                                     \
+        int _r = bus_options_read(_m, o, NULL, NULL, e);                                                               \
         sd_bus_message_unref(_m);                                                                                      \
         _r;                                                                                                            \
     })
@@ -71,6 +71,28 @@ static void test_wrong_types_name_the_key_and_what_it_wants(void **state) {
     options_done(&o);
 }
 
+static void test_refuses_what_means_nothing(void **state) {
+    static const char *const only[] = {"priority", "timeout", NULL}, *const none[] = {NULL};
+    static const struct {
+        const char *key;
+        const char *const *only;
+        int want;
+    } rows[] = {{"timeout", only, 0}, {"max-tokens", only, -EINVAL}, {"timeout", none, -EINVAL}, {"timeout", NULL, 0}};
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        sd_bus_message *m = test_bus_message(&bus);
+        Options o;
+        Error e = {};
+        options_init(&o);
+        assert_true(sd_bus_message_append(m, "a{sv}", 1, rows[i].key, "u", 5) >= 0);
+        test_bus_seal(m);
+        assert_int_equal(bus_options_read(m, &o, NULL, rows[i].only, &e), rows[i].want);
+        if (rows[i].want < 0)
+            assert_non_null(strstr(e.message, rows[i].key));
+        sd_bus_message_unref(m);
+        options_done(&o);
+    }
+}
+
 static void test_reads_messages(void **state) {
     sd_bus_message *m = test_bus_message(&bus);
     Conversation c = {};
@@ -81,7 +103,7 @@ static void test_reads_messages(void **state) {
                     m, "a{sv}", 2, "messages", "a(ss)", 2, "user", "hi", "assistant", "hello", "top-k", "u", 3) >= 0);
     test_bus_seal(m);
     options_init(&o);
-    assert_int_equal(bus_options_read(m, &o, &c, &e), 0);
+    assert_int_equal(bus_options_read(m, &o, &c, NULL, &e), 0);
     assert_int_equal(c.n, 2);
     assert_string_equal(c.messages[1].content, "hello");
     assert_int_equal(o.sampler.top_k, 3);
@@ -101,6 +123,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_all_number_types),
         cmocka_unit_test(test_wrong_types_name_the_key_and_what_it_wants),
+        cmocka_unit_test(test_refuses_what_means_nothing),
         cmocka_unit_test(test_reads_messages),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
