@@ -11,17 +11,15 @@ systemd-sysusers /run/tester.conf
 mkdir -m 700 /home/inferd-tester
 chown inferd-tester: /home/inferd-tester
 systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/inferd.conf
-# polkit, where it is installed, learns of the action and lets one user do it
-if [ -d /usr/share/polkit-1/actions ]; then
-    mkdir /run/actions
-    cp -a /usr/share/polkit-1/actions/. /usr/local/share/polkit-1/actions/. /run/actions/
-    mount --bind /run/actions /usr/share/polkit-1/actions
-    mkdir -p /etc/polkit-1/rules.d
-    cat >/etc/polkit-1/rules.d/50-test.rules <<'RULE'
+# polkit learns of the action and lets one user do it
+mkdir /run/actions
+cp -a /usr/share/polkit-1/actions/. /usr/local/share/polkit-1/actions/. /run/actions/
+mount --bind /run/actions /usr/share/polkit-1/actions
+mkdir -p /etc/polkit-1/rules.d
+cat >/etc/polkit-1/rules.d/50-test.rules <<'RULE'
 polkit.addRule(function(action, subject) {
     if (action.id == "org.inferd.Inference1.manage-models" && subject.user == "inferd-manager")
         return polkit.Result.YES;
 });
 RULE
-    chmod -R a+rX /etc/polkit-1/rules.d
-fi
+chmod -R a+rX /etc/polkit-1/rules.d
