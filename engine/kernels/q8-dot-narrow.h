@@ -16,7 +16,7 @@ static inline VI q8_place(VI q, const int offset) {
     return q;
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, const int32_t *start) {
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
 }
 
 /* Step `step` of four: four products a lane. */

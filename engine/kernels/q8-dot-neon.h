@@ -11,7 +11,7 @@ static inline VI q8_place(VI q, const int offset) {
     return offset == 0 ? q : vi_add8(q, vi_set8(-offset));
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, const int32_t *start) {
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
     *s = (Q8Sum){}; /* zeros */
 }
 

@@ -15,8 +15,8 @@ static inline VI q8_place(VI q, const int offset) {
     return vi_add8(q, vi_set8(128 - offset));
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, const int32_t *start) {
-    s->wide = takes_start ? vi_set32(*start) : vi_set32(0);
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
+    s->wide = takes_start ? start : vi_set32(0);
 }
 
 static inline __attribute__((always_inline)) void q8_sum_add(Q8Sum *s, const int bits, const int step, VI w, VI x) {

@@ -3,6 +3,9 @@
 
 #include "q8-quantize-tpl.h"
 #include "q8-unpack-tpl.h"
+#ifdef STRIP_WIDTH
+#include "strip-unpack-tpl.h"
+#endif
 
 Q8_KIND(q8_signed, .bits = 8)
 Q8_KIND(q8_small_offset, .bits = 5, .offset = true)
@@ -11,25 +14,40 @@ Q8_KIND(q8_small_halves_offset, .bits = 5, .halves = true, .offset = true)
 Q8_KIND(q8_small_halves_min, .bits = 5, .halves = true, .min = true)
 Q8_KIND(q8_halves_offset, .bits = 6, .halves = true, .offset = true)
 
-#define Q8_MATMUL(format, kind)                                                                                        \
+/* Few rows of x go along strips of weights; what those leave of k, and everything else, goes through tiles. */
+#ifndef STRIP_WIDTH
+#define STRIP_MAX_ROWS 0
+#define Q8_STRIPS(format, kind, ...)                                                                                   \
+    static size_t q8_strips_##format(const Matmul *m) {                                                                \
+        return 0;                                                                                                      \
+    }
+#endif
+
+/* The arguments after the kind are the format's StripFormat. */
+#define Q8_MATMUL(format, kind, ...)                                                                                   \
+    Q8_STRIPS(format, kind, __VA_ARGS__)                                                                               \
     static void q8_matmul_##format(const Matmul *m) {                                                                  \
-        q8_matmul(m, q8_unpack_##format, kind);                                                                        \
+        size_t begin = m->n_rows <= STRIP_MAX_ROWS ? q8_strips_##format(m) : 0;                                        \
+        q8_matmul(m, begin, q8_unpack_##format, kind);                                                                 \
     }
 
-Q8_MATMUL(q4_0, q8_small_offset)
-Q8_MATMUL(q4_1, q8_small_min)
-Q8_MATMUL(q5_0, q8_small_offset)
-Q8_MATMUL(q5_1, q8_small_min)
-Q8_MATMUL(q8_0, q8_signed)
-Q8_MATMUL(q2_k, q8_small_halves_min)
-Q8_MATMUL(q3_k, q8_small_halves_offset)
-Q8_MATMUL(q4_k, q8_small_min)
-Q8_MATMUL(q5_k, q8_small_min)
-Q8_MATMUL(q6_k, q8_halves_offset)
-Q8_MATMUL(tq2_0, q8_small_offset)
-Q8_MATMUL(iq4_nl, q8_signed)
-Q8_MATMUL(iq4_xs, q8_signed)
-Q8_MATMUL(mxfp4, q8_signed)
+Q8_MATMUL(q4_0, q8_small_offset, STRIP_HALVES, 8, 8 * sizeof(BlockQ4_0))
+Q8_MATMUL(q4_1, q8_small_min, STRIP_HALVES, 0, 8 * sizeof(BlockQ4_1))
+Q8_MATMUL(q5_0, q8_small_offset, STRIP_HALVES, 16, 8 * sizeof(BlockQ5_0))
+Q8_MATMUL(q5_1, q8_small_min, STRIP_HALVES, 0, 8 * sizeof(BlockQ5_1))
+Q8_MATMUL(q8_0, q8_signed, STRIP_TILE_PAIRS, 128, 8 * sizeof(BlockQ8_0))
+Q8_MATMUL(q2_k, q8_small_halves_min, STRIP_TILE_FOURS, 0, sizeof(BlockQ2_K))
+Q8_MATMUL(q3_k, q8_small_halves_offset, STRIP_TILE_FOURS, 4, sizeof(BlockQ3_K))
+Q8_MATMUL(q4_k, q8_small_min, STRIP_TILE_PAIRS, 0, sizeof(BlockQ4_K))
+Q8_MATMUL(q5_k, q8_small_min, STRIP_TILE_PAIRS, 0, sizeof(BlockQ5_K))
+Q8_MATMUL(q6_k, q8_halves_offset, STRIP_TILE_FOURS, 32, sizeof(BlockQ6_K))
+Q8_MATMUL(iq4_nl, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockIQ4_NL))
+Q8_MATMUL(iq4_xs, q8_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS))
+Q8_MATMUL(mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4))
+
+static void q8_matmul_tq2_0(const Matmul *m) {
+    q8_matmul(m, 0, q8_unpack_tq2_0, q8_small_offset);
+}
 
 static void q8_fill(Kernels *k) {
     static const struct {

@@ -52,7 +52,7 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
             for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
                 for (int g = 0; g < groups; g++)
-                    q8_sum_start(&sums[i][g], takes_start, &x[i][b].start16[h]);
+                    q8_sum_start(&sums[i][g], takes_start, vi_set32(x[i][b].start16[h]));
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++) {
 #pragma GCC unroll 8
@@ -133,46 +133,48 @@ typedef void Q8Rows(
 
 /* One function for each kind of format. */
 #define Q8_KIND(name, ...)                                                                                             \
+    static const Q8Kind name##_kind = {__VA_ARGS__};                                                                   \
     static void name(                                                                                                  \
         const int groups, const Q8Tile(*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out) {          \
-        const Q8Kind kind = {__VA_ARGS__};                                                                             \
         if (groups == 1)                                                                                               \
-            q8_all_rows(kind, 1, tiles, n, m, at, out);                                                                \
+            q8_all_rows(name##_kind, 1, tiles, n, m, at, out);                                                         \
         else                                                                                                           \
-            q8_all_rows(kind, Q8_GROUPS, tiles, n, m, at, out);                                                        \
+            q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out);                                                 \
     }
 
 /* Fetches what will be unpacked Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a
  * range of rows that another worker might have had before begins cold, and only so many tiles of it. */
-static inline __attribute__((always_inline)) void q8_prefetch(const Matmul *m,
-    const uint8_t *const rows[Q8_GROUPS][VF_LANES], int groups, size_t at, size_t n, size_t n_tiles, size_t width) {
+static inline __attribute__((always_inline)) void q8_prefetch(
+    const Matmul *m, const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t n_tiles, size_t width) {
     const size_t per_block = m->traits->block_size / 32, bytes = m->traits->block_bytes;
     size_t next = at + Q8_AHEAD, offset = 0;
     if (next >= n_tiles) {
         next = (next - n_tiles) % n_tiles;
         offset = width * m->w_stride;
     }
-    for (int g = 0; g < groups; g++)
-        for (int i = 0; i < VF_LANES; i++)
-            prefetch_range(rows[g][i] + offset + next / per_block * bytes, n / per_block * bytes);
+    for (int i = 0; i < VF_LANES; i++)
+        prefetch_range(rows[i] + offset + next / per_block * bytes, n / per_block * bytes);
 }
 
-static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
+/* The product over the tiles from `begin` on; y holds that over those before. */
+static inline __attribute__((always_inline)) void q8_matmul(
+    const Matmul *m, size_t begin, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
     const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
 
-    for (size_t out = 0; out < m->n_out; out += width) {
+    for (size_t out = 0; begin < n_tiles && out < m->n_out; out += width) {
         const int groups = MIN(m->n_out - out, width) > VF_LANES ? Q8_GROUPS : 1;
         const uint8_t *rows[Q8_GROUPS][VF_LANES]; /* beyond the edge the last one again: computed and dropped */
         for (int g = 0; g < groups; g++)
             for (size_t i = 0; i < VF_LANES; i++)
                 rows[g][i] = m->w + MIN(out + g * VF_LANES + i, m->n_out - 1) * m->w_stride;
 
-        for (size_t at = 0; at < n_tiles; at += depth) {
+        for (size_t at = begin; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
-            q8_prefetch(m, rows, groups, at, n, n_tiles, width);
+            for (int g = 0; g < groups; g++)
+                q8_prefetch(m, rows[g], at, n, n_tiles, width);
             for (int g = 0; g < groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
                     unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);

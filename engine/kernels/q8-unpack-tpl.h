@@ -65,31 +65,55 @@ static inline __attribute__((always_inline)) void place_all(VI q[8], const int o
         q[j] = q8_place(q[j], offset);
 }
 
-static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static inline __attribute__((always_inline)) void q8_scales_q4_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ4_0);
-        nibbles(rows, block + offsetof(BlockQ4_0, qs), tiles[b].q);
-        place_all(tiles[b].q, 8);
         set_scale(&tiles[b], 0, load_halves(rows, block), 8);
     }
 }
 
+static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_q4_0(rows, at, n, tiles);
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ4_0);
+        nibbles(rows, block + offsetof(BlockQ4_0, qs), tiles[b].q);
+        place_all(tiles[b].q, 8);
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_q8_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ8_0);
+        tiles[b].scale[0] = load_halves(rows, block);
+    }
+}
+
 static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_q8_0(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ8_0);
         load_columns(rows, block + offsetof(BlockQ8_0, qs), tiles[b].q);
         load_columns(rows, block + offsetof(BlockQ8_0, qs) + 16, tiles[b].q + 4);
         place_all(tiles[b].q, 0);
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_q4_1(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ4_1);
         tiles[b].scale[0] = load_halves(rows, block);
+        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ4_1, m)));
     }
 }
 
 static void q8_unpack_q4_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_q4_1(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ4_1);
         nibbles(rows, block + offsetof(BlockQ4_1, qs), tiles[b].q);
-        tiles[b].scale[0] = load_halves(rows, block);
-        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ4_1, m)));
     }
 }
 
@@ -103,21 +127,37 @@ static inline __attribute__((always_inline)) void five_bits(
         q[j] = vi_or(q[j], fifth_bits(bits, j));
 }
 
-static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static inline __attribute__((always_inline)) void q8_scales_q5_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ5_0);
-        five_bits(rows, block + offsetof(BlockQ5_0, qs), block + offsetof(BlockQ5_0, qh), tiles[b].q);
-        place_all(tiles[b].q, 16);
         set_scale(&tiles[b], 0, load_halves(rows, block), 16);
     }
 }
 
+static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_q5_0(rows, at, n, tiles);
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ5_0);
+        five_bits(rows, block + offsetof(BlockQ5_0, qs), block + offsetof(BlockQ5_0, qh), tiles[b].q);
+        place_all(tiles[b].q, 16);
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_q5_1(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockQ5_1);
+        tiles[b].scale[0] = load_halves(rows, block);
+        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ5_1, m)));
+    }
+}
+
 static void q8_unpack_q5_1(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_q5_1(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ5_1);
         five_bits(rows, block + offsetof(BlockQ5_1, qs), block + offsetof(BlockQ5_1, qh), tiles[b].q);
-        tiles[b].scale[0] = load_halves(rows, block);
-        tiles[b].min[0] = vf_sub(vf_zero(), load_halves(rows, block + offsetof(BlockQ5_1, m)));
     }
 }
 
@@ -140,9 +180,14 @@ static inline __attribute__((always_inline)) void k4_tile_scales(
     }
 }
 
+static inline __attribute__((always_inline)) void q8_scales_q4_k(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    k4_tile_scales(rows, at / 8 * sizeof(BlockQ4_K), tiles);
+}
+
 static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ4_K);
-    k4_tile_scales(rows, block, tiles);
+    q8_scales_q4_k(rows, at, n, tiles);
     for (size_t g = 0; g < n; g += 2)
 #pragma GCC unroll 2
         for (int h = 0; h < 2; h++) {
@@ -156,9 +201,14 @@ static void q8_unpack_q4_k(const uint8_t *const rows[VF_LANES], size_t at, size_
         }
 }
 
+static inline __attribute__((always_inline)) void q8_scales_q5_k(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    k4_tile_scales(rows, at / 8 * sizeof(BlockQ5_K), tiles);
+}
+
 static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ5_K);
-    k4_tile_scales(rows, block, tiles);
+    q8_scales_q5_k(rows, at, n, tiles);
     for (int h = 0; h < 2; h++) {
         VI high[4];
         load_columns(rows, block + offsetof(BlockQ5_K, qh) + h * 16, high);
@@ -175,8 +225,8 @@ static void q8_unpack_q5_k(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    const VI high = vi_set8(0x30);
+static inline __attribute__((always_inline)) void q8_scales_q6_k(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ6_K);
 
     VF d = load_halves(rows, block + offsetof(BlockQ6_K, d));
@@ -185,6 +235,12 @@ static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_
 #pragma GCC unroll 16
     for (int s = 0; s < 16; s++)
         set_scale(&tiles[s / 2], s % 2, vf_mul(d, signed_byte_of(scales[s / 4], s % 4)), 32);
+}
+
+static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    const VI high = vi_set8(0x30);
+    size_t block = at / 8 * sizeof(BlockQ6_K);
+    q8_scales_q6_k(rows, at, n, tiles);
     for (size_t g = 0; g < n; g += 4)
         for (int h = 0; h < 2; h++) {
             size_t ql = block + offsetof(BlockQ6_K, ql) + g * 16 + h * 16;
@@ -205,7 +261,8 @@ static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_
         }
 }
 
-static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static inline __attribute__((always_inline)) void q8_scales_q2_k(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ2_K);
 
     VF d = load_halves(rows, block + offsetof(BlockQ2_K, d));
@@ -217,6 +274,11 @@ static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_
         tiles[s / 2].scale[s % 2] = vf_mul(d, byte_of(low_nibbles_of(scales[s / 4]), s % 4));
         tiles[s / 2].min[s % 2] = vf_mul(dmin, byte_of(high_nibbles_of(scales[s / 4]), s % 4));
     }
+}
+
+static void q8_unpack_q2_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ2_K);
+    q8_scales_q2_k(rows, at, n, tiles);
     for (int part = 0; part < 4; part++) { /* 16 bytes hold a half of four tiles */
         int first = part / 2 * 4, h = part % 2;
         VI t[4];
@@ -238,15 +300,22 @@ static inline void q3_k_tile_scales(const uint8_t *const rows[VF_LANES], size_t 
     scales[3] = vi_or(high_nibbles_of(b), vi_shl16(two_bits_of(c, 6), 4));
 }
 
-static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static inline __attribute__((always_inline)) void q8_scales_q3_k(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockQ3_K);
 
     VF d = load_halves(rows, block + offsetof(BlockQ3_K, d));
-    VI scales[4], mask[2][4];
+    VI scales[4];
     q3_k_tile_scales(rows, block + offsetof(BlockQ3_K, scales), scales);
 #pragma GCC unroll 16
     for (int s = 0; s < 16; s++)
         set_scale(&tiles[s / 2], s % 2, vf_mul(d, vf_sub(byte_of(scales[s / 4], s % 4), vf_set(32))), 4);
+}
+
+static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockQ3_K);
+    VI mask[2][4];
+    q8_scales_q3_k(rows, at, n, tiles);
     load_columns(rows, block + offsetof(BlockQ3_K, hmask), mask[0]);
     load_columns(rows, block + offsetof(BlockQ3_K, hmask) + 16, mask[1]);
 #pragma GCC unroll 4
@@ -291,15 +360,24 @@ static inline __attribute__((always_inline)) void look_up(
         q[j] = vi_look_up(table, q[j]);
 }
 
-static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static inline __attribute__((always_inline)) void q8_scales_iq4_nl(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockIQ4_NL);
-        look_up(rows, block + offsetof(BlockIQ4_NL, qs), iq4_values, tiles[b].q);
         tiles[b].scale[0] = load_halves(rows, block);
     }
 }
 
-static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq4_nl(rows, at, n, tiles);
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockIQ4_NL);
+        look_up(rows, block + offsetof(BlockIQ4_NL, qs), iq4_values, tiles[b].q);
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq4_xs(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     size_t block = at / 8 * sizeof(BlockIQ4_XS);
 
     VF d = load_halves(rows, block + offsetof(BlockIQ4_XS, d));
@@ -311,8 +389,15 @@ static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, siz
         VI h = vi_and(vi_shr32(high, 2 * g), vi_set32(3));
         VF scale = vf_sub(vf_from_int(vi_or(l, vi_shl32(h, 4))), vf_set(32));
         tiles[g].scale[0] = vf_mul(d, scale);
-        look_up(rows, block + offsetof(BlockIQ4_XS, qs) + g * 16, iq4_values, tiles[g].q);
     }
+}
+
+static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ4_XS);
+    q8_scales_iq4_xs(rows, at, n, tiles);
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++)
+        look_up(rows, block + offsetof(BlockIQ4_XS, qs) + g * 16, iq4_values, tiles[g].q);
 }
 
 /* mxfp4_scale() of each lane: the exponent is one less than e; for e < 2 what is left of the mantissa's leading bit. */
@@ -321,10 +406,18 @@ static inline VF mxfp4_scales(VI e) {
     return vf_from_bits(vi_max32(normal, subnormal));
 }
 
+static inline __attribute__((always_inline)) void q8_scales_mxfp4(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    for (size_t b = 0; b < n; b++) {
+        size_t block = (at + b) * sizeof(BlockMXFP4);
+        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
+    }
+}
+
 static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_mxfp4(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
         look_up(rows, block + offsetof(BlockMXFP4, qs), mxfp4_values, tiles[b].q);
-        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
     }
 }

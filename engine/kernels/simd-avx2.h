@@ -125,9 +125,13 @@ static inline VF vf_load_bfloat(const void *p) {
 }
 
 /* Written out, since gcc takes a loop that only prefetches for one that does nothing. */
+static inline void prefetch_line(const uint8_t *p) {
+    __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
+}
+
 static inline void prefetch_range(const uint8_t *p, size_t size) {
     for (size_t i = 0; i < size; i += 64)
-        __asm__ volatile("prefetcht0 (%0)" : : "r"(p + i));
+        prefetch_line(p + i);
 }
 
 static inline float half_to_float_hw(uint16_t h) {
@@ -253,6 +257,16 @@ static inline VI vi_widen_pairs(VI x) {
     return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
 
+/* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
+static inline void vi_transpose4(const VI v[4], VI t[4]) {
+    VI a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
+    VI c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm256_unpacklo_epi64(a, c);
+    t[1] = _mm256_unpackhi_epi64(a, c);
+    t[2] = _mm256_unpacklo_epi64(b, d);
+    t[3] = _mm256_unpackhi_epi64(b, d);
+}
+
 /* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
 static inline __attribute__((always_inline)) void load_columns(
     const uint8_t *const rows[VF_LANES], size_t offset, VI t[4]) {
@@ -262,12 +276,7 @@ static inline __attribute__((always_inline)) void load_columns(
         VI low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(rows[j] + offset)));
         v[j] = _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(rows[j + 4] + offset)), 1);
     }
-    VI a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
-    VI c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
-    t[0] = _mm256_unpacklo_epi64(a, c);
-    t[1] = _mm256_unpackhi_epi64(a, c);
-    t[2] = _mm256_unpacklo_epi64(b, d);
-    t[3] = _mm256_unpackhi_epi64(b, d);
+    vi_transpose4(v, t);
 }
 
 /* A half at `offset` of each row. */
@@ -286,4 +295,49 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
     for (int i = 0; i < VF_LANES; i++)
         memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
     return _mm256_setr_epi32(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+}
+
+/* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
+
+#define STRIP_WIDTH 1
+
+static inline VI vi_load(const void *p) {
+    return _mm256_loadu_si256(p);
+}
+
+/* 32 bytes at `offset` of each row. */
+static inline VI strip_load(const uint8_t *const rows[STRIP_WIDTH], size_t offset) {
+    return vi_load(rows[0] + offset);
+}
+
+/* 16 bytes at `first` of each row, then 16 at `second`. */
+static inline VI strip_load_chunks(const uint8_t *const rows[STRIP_WIDTH], size_t first, size_t second) {
+    return _mm256_loadu2_m128i((const __m128i *)(rows[0] + second), (const __m128i *)(rows[0] + first));
+}
+
+static inline void vf_transpose4(const VF v[4], VF t[4]) {
+    VI a[4], b[4];
+    for (int i = 0; i < 4; i++)
+        a[i] = _mm256_castps_si256(v[i]);
+    vi_transpose4(a, b);
+    for (int i = 0; i < 4; i++)
+        t[i] = _mm256_castsi256_ps(b[i]);
+}
+
+/* Chunks 0, 2, .. of a, then of b. */
+static inline VF vf_even_chunks(VF a, VF b) {
+    return _mm256_permute2f128_ps(a, b, 0x20);
+}
+
+static inline VF vf_odd_chunks(VF a, VF b) {
+    return _mm256_permute2f128_ps(a, b, 0x31);
+}
+
+/* The lower half of a's chunks, then of b's. */
+static inline VF vf_low_chunks(VF a, VF b) {
+    return _mm256_permute2f128_ps(a, b, 0x20);
+}
+
+static inline VF vf_high_chunks(VF a, VF b) {
+    return _mm256_permute2f128_ps(a, b, 0x31);
 }

@@ -132,9 +132,13 @@ static inline VF vf_load_bfloat(const void *p) {
 }
 
 /* Written out, since gcc takes a loop that only prefetches for one that does nothing. */
+static inline void prefetch_line(const uint8_t *p) {
+    __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
+}
+
 static inline void prefetch_range(const uint8_t *p, size_t size) {
     for (size_t i = 0; i < size; i += 64)
-        __asm__ volatile("prefetcht0 (%0)" : : "r"(p + i));
+        prefetch_line(p + i);
 }
 
 /* Integral values in [-127, 127] as bytes. */
@@ -252,6 +256,16 @@ static inline __m128i row16(const uint8_t *p) {
     return _mm_loadu_si128((const __m128i *)p);
 }
 
+/* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
+static inline void vi_transpose4(const VI v[4], VI t[4]) {
+    VI a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    VI c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm512_unpacklo_epi64(a, c);
+    t[1] = _mm512_unpackhi_epi64(a, c);
+    t[2] = _mm512_unpacklo_epi64(b, d);
+    t[3] = _mm512_unpackhi_epi64(b, d);
+}
+
 /* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
 static inline __attribute__((always_inline)) void load_columns(
     const uint8_t *const rows[VF_LANES], size_t offset, VI t[4]) {
@@ -263,12 +277,7 @@ static inline __attribute__((always_inline)) void load_columns(
         v[j] = _mm512_inserti32x4(v[j], row16(rows[j + 8] + offset), 2);
         v[j] = _mm512_inserti32x4(v[j], row16(rows[j + 12] + offset), 3);
     }
-    VI a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-    VI c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    t[0] = _mm512_unpacklo_epi64(a, c);
-    t[1] = _mm512_unpackhi_epi64(a, c);
-    t[2] = _mm512_unpacklo_epi64(b, d);
-    t[3] = _mm512_unpackhi_epi64(b, d);
+    vi_transpose4(v, t);
 }
 
 /* A half at `offset` of each row. */
@@ -289,4 +298,53 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
         memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
     return _mm512_setr_epi32(
         w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]);
+}
+
+/* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
+
+#define STRIP_WIDTH 2
+
+static inline VI vi_load(const void *p) {
+    return _mm512_loadu_si512(p);
+}
+
+/* 32 bytes at `offset` of each row. */
+static inline VI strip_load(const uint8_t *const rows[STRIP_WIDTH], size_t offset) {
+    VI low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(rows[0] + offset)));
+    return _mm512_inserti64x4(low, _mm256_loadu_si256((const __m256i *)(rows[1] + offset)), 1);
+}
+
+/* 16 bytes at `first` of each row, then 16 at `second`. */
+static inline VI strip_load_chunks(const uint8_t *const rows[STRIP_WIDTH], size_t first, size_t second) {
+    VI v = _mm512_castsi128_si512(row16(rows[0] + first));
+    v = _mm512_inserti32x4(v, row16(rows[1] + first), 1);
+    v = _mm512_inserti32x4(v, row16(rows[0] + second), 2);
+    return _mm512_inserti32x4(v, row16(rows[1] + second), 3);
+}
+
+static inline void vf_transpose4(const VF v[4], VF t[4]) {
+    VI a[4], b[4];
+    for (int i = 0; i < 4; i++)
+        a[i] = _mm512_castps_si512(v[i]);
+    vi_transpose4(a, b);
+    for (int i = 0; i < 4; i++)
+        t[i] = _mm512_castsi512_ps(b[i]);
+}
+
+/* Chunks 0, 2, .. of a, then of b. */
+static inline VF vf_even_chunks(VF a, VF b) {
+    return _mm512_shuffle_f32x4(a, b, 0x88);
+}
+
+static inline VF vf_odd_chunks(VF a, VF b) {
+    return _mm512_shuffle_f32x4(a, b, 0xDD);
+}
+
+/* The lower half of a's chunks, then of b's. */
+static inline VF vf_low_chunks(VF a, VF b) {
+    return _mm512_shuffle_f32x4(a, b, 0x44);
+}
+
+static inline VF vf_high_chunks(VF a, VF b) {
+    return _mm512_shuffle_f32x4(a, b, 0xEE);
 }

@@ -1,0 +1,275 @@
+/* The products of q8-tpl.h for few rows of x, where bringing weights from the order of the file into one row a lane is
+ * most of the work. Here a lane sums 16 elements of one row, which lie in the file as they are wanted, and what changes
+ * lanes are those sums: a thirtieth of the numbers. The integers are the same, and the floats go through the same
+ * operations in the same order as there, so the results are equal to the bit.
+ *
+ * A strip is 256 elements, 8 tiles, of VF_LANES rows. STRIP_WIDTH rows share a vector, 32 bytes each; 8 such units make
+ * a strip. A chunk is 16 bytes of a vector, or 4 lanes. Each unit comes as two sets of four vectors, whose lanes are
+ * (chunk c, i): set[j] holds bytes 4j..4j+3 of the 16 that the lane is to sum. */
+#pragma once
+
+#include "q8-tpl.h"
+
+#define STRIP_UNITS    8
+#define STRIP_TILES    8
+#define STRIPS_AHEAD   4u          /* between what is fetched and what is unpacked */
+#define STRIP_MAX_ROWS 6           /* of x: with more, tiles share what is unpacked among more rows than strips do */
+#define STRIP_X_MAX    (64u << 10) /* bytes of x made ready at a time, on the stack */
+#define STRIP_CHUNKS   (2 * STRIP_WIDTH) /* in a vector */
+
+/* Which elements a set's lanes stand for, by unit row w and half h of a tile. */
+typedef enum StripOrder {
+    STRIP_TILE_PAIRS, /* chunk 2w + h: tile 2i, in the second set 2i + 1 */
+    STRIP_HALVES,     /* chunk STRIP_WIDTH * p + w: the first half of tile 2i + p, in the second set the second one */
+    STRIP_TILE_FOURS, /* chunk 2w + h: tile i, in the second set 4 + i */
+} StripOrder;
+
+/* Always a constant. */
+typedef struct StripFormat {
+    Q8Kind kind; /* .halves goes with STRIP_TILE_FOURS, and with nothing else */
+    StripOrder order;
+    int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
+    size_t row_bytes; /* of a strip in one row */
+} StripFormat;
+
+typedef struct StripSets {
+    VI a[4], b[4];
+} StripSets;
+
+/* A row of x over one strip, in the lanes of the format's sets. */
+typedef struct StripX {
+    StripSets q;
+    VI start_a, start_b;
+    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled() */
+} StripX;
+
+/* The quants of STRIP_WIDTH rows from tile `at` on. */
+typedef void StripUnpack(const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret);
+/* The scales and minima of VF_LANES rows; the tiles' quants stay as they are. */
+typedef void StripScales(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
+
+/* ---- x */
+
+static inline __attribute__((always_inline)) void strip_element(
+    const StripFormat f, int set, int c, int i, int *ret_tile, int *ret_half) {
+    *ret_tile = f.order == STRIP_TILE_PAIRS ? 2 * i + set
+                : f.order == STRIP_HALVES   ? 2 * i + c / STRIP_WIDTH
+                                            : 4 * set + i;
+    *ret_half = f.order == STRIP_HALVES ? set : c % 2;
+}
+
+static inline __attribute__((always_inline)) void strip_x_set(
+    const StripFormat f, const Q8Block *x, int set, VI q[4], VI *ret_start) {
+    int8_t bytes[4][VF_LANES * 4] __attribute__((aligned(64)));
+    int32_t start[VF_LANES] __attribute__((aligned(64)));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (int c = 0; c < STRIP_CHUNKS; c++) {
+            int tile, half;
+            strip_element(f, set, c, i, &tile, &half);
+            memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
+            start[4 * c + i] = x[tile].start16[half] / 128 * f.excess;
+        }
+    VI v[4];
+    for (int i = 0; i < 4; i++)
+        v[i] = vi_load(bytes[i]);
+    vi_transpose4(v, q);
+    *ret_start = vi_load(start);
+}
+
+static inline __attribute__((always_inline)) void strip_x(const StripFormat f, const Q8Block *x, StripX *ret) {
+    strip_x_set(f, x, 0, ret->q.a, &ret->start_a);
+    strip_x_set(f, x, 1, ret->q.b, &ret->start_b);
+    if (f.kind.halves)
+        return;
+    float d[2][VF_LANES];
+    for (int l = 0; l < VF_LANES; l++)
+        for (int h = 0; h < 2; h++)
+            d[h][l] = x[2 * (l % 4) + l / 4 / STRIP_WIDTH].d[h];
+    ret->d[0] = vf_load(d[0]);
+    ret->d[1] = vf_load(d[1]);
+}
+
+/* ---- products of a unit */
+
+static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, const VI w[4], const VI x[4], VI start) {
+    Q8Sum sum;
+    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, start);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+        q8_sum_add(&sum, f.kind.bits, j, w[j], x[j]);
+    return q8_sum_end(&sum);
+}
+
+/* The sums of both halves of a tile, each scaled as x is. Lane (STRIP_WIDTH * p + w, i): tile 2i + p of row w. */
+static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f, VF a, VF b, const StripX *x) {
+    VF first = f.order == STRIP_HALVES ? a : vf_even_chunks(a, b);
+    VF second = f.order == STRIP_HALVES ? b : vf_odd_chunks(a, b);
+    return vf_fma(x->d[1], second, vf_mul(x->d[0], first));
+}
+
+/* sums[0]: strip_scaled() of each unit. With scales by halves: the sums themselves, sums[1] of the second set. */
+static inline __attribute__((always_inline)) void strip_multiply(
+    const StripFormat f, const StripSets *w, const StripX *x, int unit, VF sums[2][STRIP_UNITS]) {
+    VF a = strip_sum(f, w->a, x->q.a, x->start_a), b = strip_sum(f, w->b, x->q.b, x->start_b);
+    if (f.kind.halves) {
+        sums[0][unit] = a;
+        sums[1][unit] = b;
+    } else
+        sums[0][unit] = strip_scaled(f, a, b, x);
+}
+
+/* ---- adding up a strip */
+
+/* Of unit u, the row at w. */
+static inline __attribute__((always_inline)) int strip_row(int u, int w) {
+    return u / 4 * 4 * STRIP_WIDTH + 4 * w + u % 4;
+}
+
+/* Lane (c, i) of unit u to lane u of out[i][0] and out[i][1], the rows beside it in order; they come from the lower and
+ * the upper chunks, or from the even and the odd ones. */
+static inline __attribute__((always_inline)) void strip_turn(
+    const VF in[STRIP_UNITS], const bool alternate, VF out[4][2]) {
+    VF low[4], high[4];
+    vf_transpose4(in, low);
+    vf_transpose4(in + 4, high);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        out[i][0] = alternate ? vf_even_chunks(low[i], high[i]) : vf_low_chunks(low[i], high[i]);
+        out[i][1] = alternate ? vf_odd_chunks(low[i], high[i]) : vf_high_chunks(low[i], high[i]);
+    }
+}
+
+static inline __attribute__((always_inline)) VF strip_add_halves(
+    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, VF acc) {
+    const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
+#pragma GCC unroll 2
+    for (int set = 0; set < 2; set++) {
+        VF turned[4][2];
+        strip_turn(sums[set], true, turned);
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            const int b = 4 * set + i / 2, h = i % 2;
+            acc = vf_fma(vf_mul(tiles[b].scale[h], vf_set(x[b].d[h])), turned[i / 2][h], acc);
+            if (takes_min)
+                acc = vf_fnma(tiles[b].min[h], vf_set(x[b].sum16[h]), acc);
+        }
+    }
+    return acc;
+}
+
+static inline __attribute__((always_inline)) VF strip_add(
+    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, VF acc) {
+    const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
+    if (f.kind.halves)
+        return strip_add_halves(f, sums, tiles, x, acc);
+
+    VF turned[4][2];
+    strip_turn(sums[0], false, turned);
+#pragma GCC unroll 8
+    for (int b = 0; b < STRIP_TILES; b++) {
+        acc = vf_fma(tiles[b].scale[0], turned[b / 2][b % 2], acc);
+        if (takes_min)
+            acc = vf_fnma(tiles[b].min[0], vf_set(x[b].sum), acc);
+    }
+    return acc;
+}
+
+/* ---- the product */
+
+/* One strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
+static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
+    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const size_t n_rows, const StripX *x, size_t x_step,
+    VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
+#pragma GCC unroll 1
+    for (int u = 0; u < STRIP_UNITS; u++) {
+        StripSets w;
+        const uint8_t *unit[STRIP_WIDTH];
+#pragma GCC unroll 2
+        for (int i = 0; i < STRIP_WIDTH; i++) {
+            unit[i] = rows[strip_row(u, i)];
+#pragma GCC unroll 8
+            for (size_t line = 0; line < f.row_bytes; line += 64)
+                prefetch_line(unit[i] + ahead + line);
+        }
+        unpack(unit, at, &w);
+#pragma GCC unroll 1
+        for (size_t r = 0; r < n_rows; r++)
+            strip_multiply(f, &w, &x[r * x_step], u, sums[r]);
+    }
+}
+
+/* From the start of the rows to what will be wanted STRIPS_AHEAD strips after the s-th, further on in them or in the
+ * VF_LANES next ones: a range of rows that another worker might have had before begins cold, and only so much of it. */
+static inline size_t strip_ahead(const StripFormat f, const Matmul *m, size_t s) {
+    size_t n_strips = m->k / STRIP_TILES / 32, next = s + STRIPS_AHEAD, offset = 0;
+    for (; next >= n_strips; next -= n_strips)
+        offset = VF_LANES * m->w_stride;
+    return offset + next * f.row_bytes;
+}
+
+/* VF_LANES outputs from `out` on, over n strips from the first on, for which x is ready. n_rows is m's: a constant
+ * makes a function for that number alone. */
+static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
+    StripScales *scales, const Matmul *m, const size_t n_rows, size_t out, size_t first, size_t n, const StripX *x) {
+    const uint8_t *rows[VF_LANES]; /* beyond the edge the last one again: computed and dropped */
+    VF acc[STRIP_MAX_ROWS];
+    size_t left = m->n_out - out;
+    for (size_t i = 0; i < VF_LANES; i++)
+        rows[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < n_rows; r++)
+        acc[r] = first == 0 ? vf_zero() : load_upto(m->y + r * m->y_stride + out, left);
+
+    for (size_t s = 0; s < n; s++) {
+        size_t at = (first + s) * STRIP_TILES;
+        Q8Tile tiles[STRIP_TILES];
+        VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS];
+        scales(rows, at, STRIP_TILES, tiles);
+        strip_sums(f, unpack, rows, at, strip_ahead(f, m, first + s), n_rows, &x[s], n, sums);
+#pragma GCC unroll 1
+        for (size_t r = 0; r < n_rows; r++)
+            acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, acc[r]);
+    }
+#pragma GCC unroll 1
+    for (size_t r = 0; r < n_rows; r++)
+        store_upto(m->y + r * m->y_stride + out, left, acc[r]);
+}
+
+typedef void StripOutputs(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x);
+typedef void StripRow(const Q8Block *x, StripX *ret);
+
+/* All whole strips of at most STRIP_MAX_ROWS rows of x; what is left of k is for others to add. How many tiles have
+ * been taken is returned. */
+static inline size_t q8_strips(const Matmul *m, StripRow *ready, StripOutputs *outputs) {
+    StripX x[STRIP_X_MAX / sizeof(StripX)];
+    const size_t depth = ELEMENTSOF(x) / m->n_rows, n_strips = m->k / 32 / STRIP_TILES;
+
+    for (size_t first = 0; first < n_strips; first += depth) {
+        size_t n = MIN(depth, n_strips - first);
+        for (size_t r = 0; r < m->n_rows; r++)
+            for (size_t s = 0; s < n; s++)
+                ready((const Q8Block *)(m->x + r * m->x_stride) + (first + s) * STRIP_TILES, &x[r * n + s]);
+        for (size_t out = 0; out < m->n_out; out += VF_LANES)
+            outputs(m, out, first, n, x);
+    }
+    return n_strips * STRIP_TILES;
+}
+
+/* The functions of one format; the arguments after the kind are its StripFormat. */
+#define Q8_STRIPS(format, kind, ...)                                                                                   \
+    static const StripFormat strip_format_##format = {kind##_kind, __VA_ARGS__};                                       \
+    static void strip_x_##format(const Q8Block *x, StripX *ret) {                                                      \
+        strip_x(strip_format_##format, x, ret);                                                                        \
+    }                                                                                                                  \
+    static void strip_one_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
+        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, 1, out, first, n, x);       \
+    }                                                                                                                  \
+    static void strip_few_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
+        strip_outputs(                                                                                                 \
+            strip_format_##format, strip_unpack_##format, q8_scales_##format, m, m->n_rows, out, first, n, x);         \
+    }                                                                                                                  \
+    static size_t q8_strips_##format(const Matmul *m) {                                                                \
+        return q8_strips(m, strip_x_##format, m->n_rows == 1 ? strip_one_##format : strip_few_##format);               \
+    }
