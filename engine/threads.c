@@ -1,8 +1,8 @@
 /* One counter of generations serves as barrier: the last thread to arrive opens the next generation. Starting a step is
  * the same barrier, in which the crew waits for its caller, and so is its end.
  *
- * Ranges are claimed from a shared counter rather than dealt out beforehand, so that a core that is slow, or busy with
- * something else, takes less: the results do not depend on who computes them. */
+ * Ranges are claimed rather than dealt out beforehand, so that a core that is slow, or busy with something else, takes
+ * less: the results do not depend on who computes them. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -20,6 +20,14 @@
 
 #define MAX_THREADS 512
 
+/* How many ranges of one thread's share of a phase are taken: from its front in the low half, from its back in the high
+ * one. Adding to either half gives a ticket, and as many tickets are good as there are ranges, so that the two ends
+ * never cross. One for the phases of even number, one for the odd: a thread clears that of the next phase before it
+ * comes to the barrier, when nobody looks at the phase before any more. */
+typedef struct Share {
+    _Alignas(64) atomic_uint_fast64_t taken[2];
+} Share;
+
 struct Threads {
     atomic_uint n;
     pthread_t *crew; /* owned, [n - 1] */
@@ -31,7 +39,11 @@ struct Threads {
     _Alignas(64) atomic_uint generation; /* the futex */
     atomic_uint n_sleeping;
     _Alignas(64) atomic_size_t next; /* first unclaimed item of this phase */
+    Share shares[];                  /* [n] */
 };
+
+/* Which of the crew this thread is; 0 in whoever calls threads_run(). */
+static _Thread_local unsigned self;
 
 typedef struct Member {
     Threads *threads;
@@ -62,6 +74,7 @@ static void wait_for_change(Threads *t, unsigned generation) {
 
 void threads_barrier(Threads *t) {
     unsigned generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
+    atomic_store_explicit(&t->shares[self].taken[(generation + 1) % 2], 0, memory_order_relaxed);
     /* n is read after arriving: threads_free() may have corrected it before it came here itself */
     unsigned arrived = atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) + 1;
     if (arrived < atomic_load_explicit(&t->n, memory_order_relaxed)) {
@@ -88,9 +101,38 @@ unsigned threads_count(const Threads *t) {
     return atomic_load_explicit(&t->n, memory_order_relaxed);
 }
 
+#define FROM_FRONT ((uint64_t)1)
+#define FROM_BACK  ((uint64_t)1 << 32)
+
+/* A range of thread i's share of all n; false when it is used up. */
+static bool take(Threads *t, unsigned i, size_t n, uint64_t from, size_t *ret_range) {
+    size_t count = threads_count(t), begin = n * i / count, end = n * (i + 1) / count;
+    unsigned phase = atomic_load_explicit(&t->generation, memory_order_relaxed);
+    uint64_t ticket = atomic_fetch_add_explicit(&t->shares[i].taken[phase % 2], from, memory_order_relaxed);
+    size_t front = (uint32_t)ticket, back = ticket >> 32;
+    if (front + back >= end - begin)
+        return false;
+    *ret_range = from == FROM_FRONT ? begin + front : end - 1 - back;
+    return true;
+}
+
+bool threads_next_near(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end) {
+    unsigned count = threads_count(t);
+    size_t n_ranges = (n + grain - 1) / grain, range;
+    bool taken = take(t, self, n_ranges, FROM_FRONT, &range);
+    for (unsigned i = 1; !taken && i < count; i++)
+        taken = take(t, (self + i) % count, n_ranges, FROM_BACK, &range);
+    if (!taken)
+        return false;
+    *ret_begin = range * grain;
+    *ret_end = MIN(n, range * grain + grain);
+    return true;
+}
+
 static void *member_main(void *userdata) {
     _cleanup_(freep) Member *m = userdata;
     Threads *t = m->threads;
+    self = m->i;
     for (;;) {
         threads_barrier(t);
         if (!t->fn)
@@ -147,7 +189,7 @@ unsigned threads_for(uint64_t bytes) {
 int threads_new(unsigned n, Threads **ret, Error *e) {
     n = MIN(n, (unsigned)MAX_THREADS);
 
-    _cleanup_(threads_freep) Threads *t = aligned_alloc(64, sizeof(*t));
+    _cleanup_(threads_freep) Threads *t = aligned_alloc(64, sizeof(*t) + n * sizeof(*t->shares));
     if (!t)
         return error_set(e, -ENOMEM, "out of memory");
     memset(t, 0, sizeof(*t));
@@ -155,6 +197,7 @@ int threads_new(unsigned n, Threads **ret, Error *e) {
     t->crew = calloc(n, sizeof(*t->crew));
     if (!t->crew)
         return error_set(e, -ENOMEM, "out of memory");
+    memset(t->shares, 0, n * sizeof(*t->shares));
     for (unsigned i = 1; i < n; i++) {
         int r = start_member(t, i);
         if (r < 0)

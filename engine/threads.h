@@ -29,3 +29,6 @@ void threads_barrier(Threads *t);
 /* Inside fn: claims the next `grain` of the n items of this phase for this thread. False when all are taken. A phase
  * ends at the next barrier; all its calls must agree on n and grain. */
 bool threads_next(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end);
+/* The same, except that each thread goes through a share of its own from front to back, and when that is used up takes
+ * from the back of the others': for work that goes faster where it follows on what the thread did last. */
+bool threads_next_near(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end);

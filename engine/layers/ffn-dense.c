@@ -27,7 +27,7 @@ void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const T
     size_t n_ff = gate->ne[1], begin, end;
 
     size_t grain = linear_grain(p, n_ff);
-    while (threads_next(p->threads, n_ff, grain, &begin, &end)) {
+    while (threads_next_near(p->threads, n_ff, grain, &begin, &end)) {
         size_t n = end - begin;
         linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden.x + begin, n_ff);
         linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);

@@ -173,7 +173,7 @@ static void each_expert(Worker *w, const LayerWeights *l, size_t n_out, ExpertRa
     Pass *p = w->pass;
     size_t begin, end, grain = linear_grain(p, n_out);
 
-    while (threads_next(p->threads, p->routing.n_active * n_out, grain, &begin, &end))
+    while (threads_next_near(p->threads, p->routing.n_active * n_out, grain, &begin, &end))
         while (begin < end) {
             size_t i = begin / n_out, stop = MIN(end, (i + 1) * n_out);
             range(w, l, p->routing.active[i], begin - i * n_out, stop - i * n_out);

@@ -92,7 +92,7 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in) {
         n_out += jobs[i].weight->ne[1];
 
     size_t grain = linear_grain(p, n_out);
-    while (threads_next(p->threads, n_out, grain, &begin, &end)) {
+    while (threads_next_near(p->threads, n_out, grain, &begin, &end)) {
         size_t first = 0; /* of this job's outputs among all */
         for (size_t i = 0; i < n_jobs && first < end; i++) {
             size_t last = first + jobs[i].weight->ne[1];

@@ -65,6 +65,45 @@ static void test_phases_see_each_others_work(void **state) {
         check_sums(n, 50, 0);
 }
 
+/* Every phase deals out anew, and what one of them leaves undone is not handed on to the next. */
+static void claim_near(void *userdata, unsigned i) {
+    Sums *s = userdata;
+    for (size_t phase = 0; phase < 100; phase++) {
+        size_t n = N - phase, grain = 1 + phase % 13, begin, end;
+        while (threads_next_near(s->threads, n, grain, &begin, &end)) {
+            assert_true(begin < end && end <= n && end - begin <= grain);
+            for (size_t j = begin; j < end; j++)
+                s->claimed[j]++;
+            if (i == 0 && phase % 3 == 0)
+                usleep(10); /* the others finish its share */
+        }
+        threads_barrier(s->threads);
+        if (phase % 5 == 0)
+            threads_barrier(s->threads); /* a phase in which nobody claims anything */
+    }
+}
+
+static void test_near_ranges_are_claimed_once(void **state) {
+    for (unsigned n = 1; n <= 5; n++) {
+        _cleanup_(threads_freep) Threads *t = NULL;
+        assert_int_equal(threads_new(n, &t, NULL), 0);
+        Sums s = {.threads = t};
+        threads_run(t, claim_near, &s);
+        for (size_t j = 0; j < N; j++)
+            assert_int_equal(s.claimed[j], MIN(N - j, (size_t)100));
+    }
+}
+
+/* With nothing to take from the others, a thread goes through its share in order. */
+static void test_near_ranges_follow_each_other(void **state) {
+    _cleanup_(threads_freep) Threads *t = NULL;
+    assert_int_equal(threads_new(1, &t, NULL), 0);
+    size_t begin, end, next = 0;
+    for (; threads_next_near(t, N, 64, &begin, &end); next = end)
+        assert_int_equal(begin, next);
+    assert_int_equal(next, N);
+}
+
 static void test_wakes_from_sleep(void **state) {
     check_sums(3, 10, 3000); /* far longer than anybody spins */
 }
@@ -137,6 +176,8 @@ static void test_a_crew_that_never_worked_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phases_see_each_others_work),
+        cmocka_unit_test(test_near_ranges_are_claimed_once),
+        cmocka_unit_test(test_near_ranges_follow_each_other),
         cmocka_unit_test(test_wakes_from_sleep),
         cmocka_unit_test(test_sleeps_when_idle),
         cmocka_unit_test(test_runs_on_every_thread_once),
