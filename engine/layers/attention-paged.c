@@ -17,6 +17,9 @@
 /* Below this many items of work for each worker, spans are dealt out one by one. */
 #define ITEMS_PER_WORKER 8u
 
+/* Fewer heads than this are not worth unpacking a page for. */
+#define MIN_PART_HEADS 4u
+
 static uint32_t group_size(const Config *c) {
     return c->n_heads / c->n_kv_heads;
 }
@@ -32,7 +35,7 @@ typedef struct Partial {
     float *sum; /* [n]: of exp(score - max) */
 } Partial;
 
-/* One worker's view of a task: `n` queries are row-major, the heads of a group together. */
+/* One worker's view of a task: `n` queries are row-major, `n_heads` heads of a group together. */
 typedef struct Tile {
     float *q;        /* [n][head_dim_k], scaled */
     Partial span;    /* of the span under way */
@@ -40,6 +43,9 @@ typedef struct Tile {
     float *scores;   /* [n][KV_PAGE_TOKENS] */
     float *unpacked; /* [KV_PAGE_TOKENS][the wider of keys and values] */
     float *rescale;  /* [n] */
+    uint32_t kv_head;
+    uint32_t head; /* the first of n_heads */
+    uint32_t n_heads;
     uint32_t n;
 } Tile;
 
@@ -72,15 +78,20 @@ static Tile tile_layout(const Config *c, float *scratch) {
     return t;
 }
 
-/* Queries of some models are normed head by head before they rotate. */
-static void load_queries(
-    const Pass *p, const LayerWeights *l, const AttentionTask *task, uint32_t kv_head, uint32_t layer, Tile *t) {
-    const Config *c = p->config;
-    uint32_t group = group_size(c);
+/* Which queries of a task the tile is for: a part of those that look at the same keys. */
+static void choose_heads(const Pass *p, const AttentionTask *task, uint32_t part, Tile *t) {
+    t->n_heads = group_size(p->config) / p->head_parts;
+    t->kv_head = part / p->head_parts;
+    t->head = part * t->n_heads;
+    t->n = task->n_rows * t->n_heads;
+}
 
-    t->n = task->n_rows * group;
+/* Queries of some models are normed head by head before they rotate. */
+static void load_queries(const Pass *p, const LayerWeights *l, const AttentionTask *task, uint32_t layer, Tile *t) {
+    const Config *c = p->config;
+
     for (uint32_t i = 0; i < t->n; i++) {
-        uint32_t r = task->row + i / group, head = kv_head * group + i % group;
+        uint32_t r = task->row + i / t->n_heads, head = t->head + i % t->n_heads;
         float *q = t->q + (size_t)i * c->head_dim_k;
         memcpy(q, p->q + ((size_t)r * c->n_heads + head) * c->head_dim_k, c->head_dim_k * sizeof(float));
         attention_norm_head(p, &l->attn_q_norm, q);
@@ -107,10 +118,10 @@ static const float *page_floats(
 
 /* Scores of every query of the tile against the first n keys of a page. Halves are multiplied as they lie; rows of
  * bytes become floats first, so that the queries need not become bytes. */
-static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, uint32_t n, Tile *t) {
+static void page_scores(const Pass *p, const uint8_t *keys, uint32_t n, Tile *t) {
     const Config *c = p->config;
     TensorType type = kv_tensor_type(p->kv.type);
-    const uint8_t *head = keys + quant_bytes(type, (size_t)kv_head * c->head_dim_k);
+    const uint8_t *head = keys + quant_bytes(type, (size_t)t->kv_head * c->head_dim_k);
     size_t stride = p->kv.k_row_bytes;
 
     if (type != TENSOR_F16) {
@@ -141,15 +152,14 @@ static void page_scores(const Pass *p, const uint8_t *keys, uint32_t kv_head, ui
 }
 
 /* The first n values of a page as floats. Values without rows of their own are the end of the keys. */
-static const float *page_values(
-    const Pass *p, const uint8_t *keys, uint32_t kv_head, uint32_t n, Tile *t, size_t *ret_stride) {
+static const float *page_values(const Pass *p, const uint8_t *keys, uint32_t n, Tile *t, size_t *ret_stride) {
     const Config *c = p->config;
     TensorType type = kv_tensor_type(p->kv.type);
     if (p->kv.v_row_bytes == 0)
         return page_floats(p, keys + quant_bytes(type, (size_t)c->head_dim_k - c->head_dim_v), p->kv.k_row_bytes, n,
             c->head_dim_v, t, ret_stride);
     const uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes;
-    return page_floats(p, values + quant_bytes(type, (size_t)kv_head * c->head_dim_v), p->kv.v_row_bytes, n,
+    return page_floats(p, values + quant_bytes(type, (size_t)t->kv_head * c->head_dim_v), p->kv.v_row_bytes, n,
         c->head_dim_v, t, ret_stride);
 }
 
@@ -166,17 +176,16 @@ static void hide(Tile *t, uint32_t first_query, uint32_t n_queries, uint32_t n) 
 }
 
 /* One page for all rows of a task. A row sees the positions up to its own, from where its window begins. */
-static void attend_page(
-    const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t layer, uint32_t page, Tile *t) {
+static void attend_page(const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t page, Tile *t) {
     const Config *c = p->config;
     const PassRow *rows = p->rows + task->row;
-    uint32_t group = group_size(c), start = page * KV_PAGE_TOKENS;
+    uint32_t start = page * KV_PAGE_TOKENS;
     uint32_t n = MIN(rows[task->n_rows - 1].position + 1 - start, KV_PAGE_TOKENS);
     const uint8_t *keys = kv_page(p, rows[0].pages[page], layer);
 
-    page_scores(p, keys, kv_head, n, t);
+    page_scores(p, keys, n, t);
     size_t v_stride;
-    const float *v = page_values(p, keys, kv_head, n, t, &v_stride);
+    const float *v = page_values(p, keys, n, t, &v_stride);
 
     for (uint32_t r = 0, same; r < task->n_rows; r += same) {
         same = 1;
@@ -187,7 +196,7 @@ static void attend_page(
         if (seen == n && !layer_is_local(c, layer)) /* and so do all after it */
             same = task->n_rows - r;
 
-        uint32_t first = r * group, n_queries = same * group;
+        uint32_t first = r * t->n_heads, n_queries = same * t->n_heads;
         if (from > start)
             hide(t, first, n_queries, from - start);
         for (uint32_t i = first; i < first + n_queries; i++)
@@ -220,26 +229,24 @@ static void partial_clear(Partial *a, size_t n, size_t width) {
 }
 
 /* What the task's rows see of a span, into t->span. */
-static void attend_span(
-    const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t layer, uint32_t span, Tile *t) {
+static void attend_span(const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t span, Tile *t) {
     uint32_t oldest = window_start(p->config, layer, p->rows[task->row].position) / KV_PAGE_TOKENS;
     uint32_t newest = p->rows[task->row + task->n_rows - 1].position / KV_PAGE_TOKENS;
     uint32_t first = MAX(span * SPAN_PAGES, oldest), last = MIN(span * SPAN_PAGES + SPAN_PAGES - 1, newest);
 
     partial_clear(&t->span, t->n, p->config->head_dim_v);
     for (uint32_t page = first; page <= last; page++)
-        attend_page(p, task, kv_head, layer, page, t);
+        attend_page(p, task, layer, page, t);
 }
 
 /* t->whole before the first span: nothing, or, where heads have sinks, exp(sink - sink) in the sum. A sink is a score
  * without a value (Xiao et al. 2023, arXiv 2309.17453). */
-static void whole_clear(const Config *c, const LayerWeights *l, uint32_t kv_head, Tile *t) {
+static void whole_clear(const Config *c, const LayerWeights *l, Tile *t) {
     const float *sinks = (const float *)l->attn_sinks.data;
-    uint32_t group = group_size(c);
 
     partial_clear(&t->whole, t->n, c->head_dim_v);
     for (uint32_t i = 0; sinks && i < t->n; i++) {
-        t->whole.max[i] = sinks[kv_head * group + i % group];
+        t->whole.max[i] = sinks[t->head + i % t->n_heads];
         t->whole.sum[i] = 1;
     }
 }
@@ -270,11 +277,10 @@ static void merge(const Pass *p, const Partial *span, Tile *t) {
     }
 }
 
-static void store_attended(const Pass *p, const AttentionTask *task, uint32_t kv_head, const Tile *t) {
+static void store_attended(const Pass *p, const AttentionTask *task, const Tile *t) {
     const Config *c = p->config;
-    uint32_t group = group_size(c);
     for (uint32_t i = 0; i < t->n; i++) {
-        uint32_t r = task->row + i / group, head = kv_head * group + i % group;
+        uint32_t r = task->row + i / t->n_heads, head = t->head + i % t->n_heads;
         float *out = p->attended.x + ((size_t)r * c->n_heads + head) * c->head_dim_v;
         memcpy(out, t->whole.acc + (size_t)i * c->head_dim_v, c->head_dim_v * sizeof(float));
         p->kernels->scale(out, 1.0f / t->whole.sum[i], c->head_dim_v);
@@ -287,77 +293,88 @@ size_t attention_partials_floats(const Config *c, uint32_t max_context) {
     return partial_floats(c, c->n_heads) * attention_n_spans(max_context - 1);
 }
 
+/* Into how many parts the heads of a group are to be cut, so that n_items become enough for all workers. Every part
+ * unpacks the pages for itself. */
+static uint32_t parts_for(const Pass *p, size_t n_items) {
+    uint32_t group = group_size(p->config), parts = 1;
+    while (n_items * parts < threads_count(p->threads) && group % (parts * 2) == 0 &&
+           group / (parts * 2) >= MIN_PART_HEADS)
+        parts *= 2;
+    return parts;
+}
+
 void attention_deal(Pass *p, uint32_t max_context) {
-    size_t n_heads = p->config->n_heads, n_partials = 0;
+    size_t n_heads = p->config->n_heads, n_kv_heads = p->config->n_kv_heads, n_partials = 0, n_spans = 0;
     for (uint32_t i = 0; i < p->n_tasks; i++) {
         AttentionTask *task = &p->tasks[i];
         task->n_spans = attention_n_spans(p->rows[task->row + task->n_rows - 1].position);
         task->first_partial = n_partials;
         n_partials += n_heads * task->n_rows * task->n_spans;
+        n_spans += task->n_spans;
     }
-    p->by_span = (size_t)p->n_tasks * p->config->n_kv_heads < (size_t)ITEMS_PER_WORKER * threads_count(p->threads) &&
+    p->by_span = n_spans > p->n_tasks &&
+                 p->n_tasks * n_kv_heads < (size_t)ITEMS_PER_WORKER * threads_count(p->threads) &&
                  n_partials <= n_heads * attention_n_spans(max_context - 1);
+    p->head_parts = parts_for(p, (p->by_span ? n_spans : p->n_tasks) * n_kv_heads);
 }
 
-/* Where a span of a task leaves what it saw. */
-static Partial span_partial(const Pass *p, const AttentionTask *task, uint32_t kv_head, uint32_t span) {
-    const Config *c = p->config;
-    size_t n = (size_t)task->n_rows * group_size(c);
-    size_t queries = task->first_partial + n * ((size_t)kv_head * task->n_spans + span);
-    return partial_at(c, p->partials + partial_floats(c, queries), n);
+/* Where a span of a task leaves what the tile's queries saw. */
+static Partial span_partial(const Pass *p, const AttentionTask *task, uint32_t span, const Tile *t) {
+    size_t queries = task->first_partial + task->n_rows * ((size_t)t->head * task->n_spans + span * t->n_heads);
+    return partial_at(p->config, p->partials + partial_floats(p->config, queries), t->n);
 }
 
 /* Every span of every task by itself, whoever comes first; then each task's spans in their order. */
 static void attend_by_span(Worker *w, const LayerWeights *l, uint32_t layer, Tile *t) {
     Pass *p = w->pass;
-    uint32_t n_kv_heads = p->config->n_kv_heads, n_items = 0;
+    size_t n_parts = (size_t)p->config->n_kv_heads * p->head_parts, n_items = 0;
     for (uint32_t i = 0; i < p->n_tasks; i++)
-        n_items += p->tasks[i].n_spans * n_kv_heads;
+        n_items += p->tasks[i].n_spans * n_parts;
 
     size_t item, end;
     while (threads_next(p->threads, n_items, 1, &item, &end)) {
         const AttentionTask *task = p->tasks;
-        for (; item >= (size_t)task->n_spans * n_kv_heads; task++)
-            item -= (size_t)task->n_spans * n_kv_heads;
-        uint32_t kv_head = (uint32_t)item / task->n_spans, span = (uint32_t)item % task->n_spans;
-        load_queries(p, l, task, kv_head, layer, t);
-        t->span = span_partial(p, task, kv_head, span);
-        attend_span(p, task, kv_head, layer, span, t);
+        for (; item >= task->n_spans * n_parts; task++)
+            item -= task->n_spans * n_parts;
+        uint32_t span = (uint32_t)item % task->n_spans;
+        choose_heads(p, task, (uint32_t)item / task->n_spans, t);
+        load_queries(p, l, task, layer, t);
+        t->span = span_partial(p, task, span, t);
+        attend_span(p, task, layer, span, t);
     }
     threads_barrier(p->threads);
 
-    while (threads_next(p->threads, (size_t)p->n_tasks * n_kv_heads, 1, &item, &end)) {
-        const AttentionTask *task = &p->tasks[item / n_kv_heads];
-        uint32_t kv_head = (uint32_t)item % n_kv_heads;
-        t->n = task->n_rows * group_size(p->config);
-        whole_clear(p->config, l, kv_head, t);
+    while (threads_next(p->threads, p->n_tasks * n_parts, 1, &item, &end)) {
+        const AttentionTask *task = &p->tasks[item / n_parts];
+        choose_heads(p, task, (uint32_t)(item % n_parts), t);
+        whole_clear(p->config, l, t);
         for (uint32_t span = 0; span < task->n_spans; span++) {
-            Partial seen = span_partial(p, task, kv_head, span);
+            Partial seen = span_partial(p, task, span, t);
             merge(p, &seen, t);
         }
-        store_attended(p, task, kv_head, t);
+        store_attended(p, task, t);
     }
     threads_barrier(p->threads);
 }
 
 static void attend_by_task(Worker *w, const LayerWeights *l, uint32_t layer, Tile *t) {
     Pass *p = w->pass;
-    uint32_t n_kv_heads = p->config->n_kv_heads;
+    size_t n_parts = (size_t)p->config->n_kv_heads * p->head_parts;
 
     /* from the last task on: within a prompt the later ones have more to look at, and long work should start first */
-    size_t n = (size_t)p->n_tasks * n_kv_heads, begin, end;
+    size_t n = p->n_tasks * n_parts, begin, end;
     while (threads_next(p->threads, n, 1, &begin, &end)) {
-        const AttentionTask *task = &p->tasks[(n - 1 - begin) / n_kv_heads];
-        uint32_t kv_head = (uint32_t)((n - 1 - begin) % n_kv_heads);
+        const AttentionTask *task = &p->tasks[(n - 1 - begin) / n_parts];
 
-        load_queries(p, l, task, kv_head, layer, t);
-        whole_clear(p->config, l, kv_head, t);
+        choose_heads(p, task, (uint32_t)((n - 1 - begin) % n_parts), t);
+        load_queries(p, l, task, layer, t);
+        whole_clear(p->config, l, t);
         uint32_t first = window_start(p->config, layer, p->rows[task->row].position) / (SPAN_PAGES * KV_PAGE_TOKENS);
         for (uint32_t span = first; span < task->n_spans; span++) {
-            attend_span(p, task, kv_head, layer, span, t);
+            attend_span(p, task, layer, span, t);
             merge(p, &t->span, t);
         }
-        store_attended(p, task, kv_head, t);
+        store_attended(p, task, t);
     }
     threads_barrier(p->threads);
 }

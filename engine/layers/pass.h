@@ -76,8 +76,9 @@ typedef struct Pass {
     uint32_t n_rows;
     AttentionTask *tasks;
     uint32_t n_tasks;
-    bool by_span;    /* attention deals out spans rather than tasks */
-    float *partials; /* what each span leaves of each query */
+    bool by_span;        /* attention deals out spans rather than tasks */
+    uint32_t head_parts; /* into which the heads that share keys are cut */
+    float *partials;     /* what each span leaves of each query */
 
     float *x;      /* [n_embd]: the residual stream */
     Rows normed;   /* [n_embd] */
