@@ -14,12 +14,11 @@ Q8_KIND(q8_small_halves_offset, .bits = 5, .halves = true, .offset = true)
 Q8_KIND(q8_small_halves_min, .bits = 5, .halves = true, .min = true)
 Q8_KIND(q8_halves_offset, .bits = 6, .halves = true, .offset = true)
 
-/* Few rows of x go along strips of weights; what those leave of k, and everything else, goes through tiles. */
+/* Few rows of x go along strips of weights, everything else goes through tiles. */
 #ifndef STRIP_WIDTH
-#define STRIP_MAX_ROWS 0
 #define Q8_STRIPS(format, kind, ...)                                                                                   \
-    static size_t q8_strips_##format(const Matmul *m) {                                                                \
-        return 0;                                                                                                      \
+    static bool q8_strips_##format(const Matmul *m) {                                                                  \
+        return false;                                                                                                  \
     }
 #endif
 
@@ -27,8 +26,8 @@ Q8_KIND(q8_halves_offset, .bits = 6, .halves = true, .offset = true)
 #define Q8_MATMUL(format, kind, ...)                                                                                   \
     Q8_STRIPS(format, kind, __VA_ARGS__)                                                                               \
     static void q8_matmul_##format(const Matmul *m) {                                                                  \
-        size_t begin = m->n_rows <= STRIP_MAX_ROWS ? q8_strips_##format(m) : 0;                                        \
-        q8_matmul(m, begin, q8_unpack_##format, kind);                                                                 \
+        if (!q8_strips_##format(m))                                                                                    \
+            q8_matmul(m, q8_unpack_##format, kind);                                                                    \
     }
 
 Q8_MATMUL(q4_0, q8_small_offset, STRIP_HALVES, 8, 8 * sizeof(BlockQ4_0))
@@ -46,7 +45,7 @@ Q8_MATMUL(iq4_xs, q8_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS))
 Q8_MATMUL(mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4))
 
 static void q8_matmul_tq2_0(const Matmul *m) {
-    q8_matmul(m, 0, q8_unpack_tq2_0, q8_small_offset);
+    q8_matmul(m, q8_unpack_tq2_0, q8_small_offset);
 }
 
 static void q8_fill(Kernels *k) {

@@ -156,22 +156,20 @@ static inline __attribute__((always_inline)) void q8_prefetch(
         prefetch_range(rows[i] + offset + next / per_block * bytes, n / per_block * bytes);
 }
 
-/* The product over the tiles from `begin` on; y holds that over those before. */
-static inline __attribute__((always_inline)) void q8_matmul(
-    const Matmul *m, size_t begin, Q8Unpack *unpack, Q8Rows *multiply) {
+static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
     const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
     const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
 
-    for (size_t out = 0; begin < n_tiles && out < m->n_out; out += width) {
+    for (size_t out = 0; out < m->n_out; out += width) {
         const int groups = MIN(m->n_out - out, width) > VF_LANES ? Q8_GROUPS : 1;
         const uint8_t *rows[Q8_GROUPS][VF_LANES]; /* beyond the edge the last one again: computed and dropped */
         for (int g = 0; g < groups; g++)
             for (size_t i = 0; i < VF_LANES; i++)
                 rows[g][i] = m->w + MIN(out + g * VF_LANES + i, m->n_out - 1) * m->w_stride;
 
-        for (size_t at = begin; at < n_tiles; at += depth) {
+        for (size_t at = 0; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
             for (int g = 0; g < groups; g++)
                 q8_prefetch(m, rows[g], at, n, n_tiles, width);

@@ -159,8 +159,9 @@ static inline __attribute__((always_inline)) VF strip_add_halves(
     return acc;
 }
 
+/* acc plus the strip but for its first `done` tiles, which another one has added. */
 static inline __attribute__((always_inline)) VF strip_add(
-    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, VF acc) {
+    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, size_t done, VF acc) {
     const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
     if (f.kind.halves)
         return strip_add_halves(f, sums, tiles, x, acc);
@@ -168,7 +169,9 @@ static inline __attribute__((always_inline)) VF strip_add(
     VF turned[4][2];
     strip_turn(sums[0], false, turned);
 #pragma GCC unroll 8
-    for (int b = 0; b < STRIP_TILES; b++) {
+    for (size_t b = 0; b < STRIP_TILES; b++) {
+        if (b < done)
+            continue;
         acc = vf_fma(tiles[b].scale[0], turned[b / 2][b % 2], acc);
         if (takes_min)
             acc = vf_fnma(tiles[b].min[0], vf_set(x[b].sum), acc);
@@ -177,6 +180,18 @@ static inline __attribute__((always_inline)) VF strip_add(
 }
 
 /* ---- the product */
+
+/* None of rows shorter than one. */
+static inline size_t n_strips_of(const Matmul *m) {
+    size_t n_tiles = m->k / Q8_UNIT;
+    return n_tiles < STRIP_TILES ? 0 : (n_tiles + STRIP_TILES - 1) / STRIP_TILES;
+}
+
+/* Where strip s begins, in tiles. The last one ends where the rows do, so that nothing beyond them is read, and may
+ * overlap the one before. */
+static inline size_t strip_begin(const Matmul *m, size_t s) {
+    return MIN(s * STRIP_TILES, m->k / Q8_UNIT - STRIP_TILES);
+}
 
 /* One strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
 static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
@@ -203,7 +218,7 @@ static inline __attribute__((always_inline)) void strip_sums(const StripFormat f
 /* From the start of the rows to what will be wanted STRIPS_AHEAD strips after the s-th, further on in them or in the
  * VF_LANES next ones: a range of rows that another worker might have had before begins cold, and only so much of it. */
 static inline size_t strip_ahead(const StripFormat f, const Matmul *m, size_t s) {
-    size_t n_strips = m->k / STRIP_TILES / 32, next = s + STRIPS_AHEAD, offset = 0;
+    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD, offset = 0;
     for (; next >= n_strips; next -= n_strips)
         offset = VF_LANES * m->w_stride;
     return offset + next * f.row_bytes;
@@ -223,14 +238,14 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
         acc[r] = first == 0 ? vf_zero() : load_upto(m->y + r * m->y_stride + out, left);
 
     for (size_t s = 0; s < n; s++) {
-        size_t at = (first + s) * STRIP_TILES;
+        size_t at = strip_begin(m, first + s), done = (first + s) * STRIP_TILES - at;
         Q8Tile tiles[STRIP_TILES];
         VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS];
         scales(rows, at, STRIP_TILES, tiles);
         strip_sums(f, unpack, rows, at, strip_ahead(f, m, first + s), n_rows, &x[s], n, sums);
 #pragma GCC unroll 1
         for (size_t r = 0; r < n_rows; r++)
-            acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, acc[r]);
+            acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, done, acc[r]);
     }
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
@@ -240,21 +255,23 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
 typedef void StripOutputs(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x);
 typedef void StripRow(const Q8Block *x, StripX *ret);
 
-/* All whole strips of at most STRIP_MAX_ROWS rows of x; what is left of k is for others to add. How many tiles have
- * been taken is returned. */
-static inline size_t q8_strips(const Matmul *m, StripRow *ready, StripOutputs *outputs) {
+/* The product for 1 to STRIP_MAX_ROWS rows of x, at least a strip long; false if it is not such a one. */
+static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *outputs) {
     StripX x[STRIP_X_MAX / sizeof(StripX)];
-    const size_t depth = ELEMENTSOF(x) / m->n_rows, n_strips = m->k / 32 / STRIP_TILES;
+    const size_t n_strips = n_strips_of(m);
+    if (n_strips == 0 || m->n_rows < 1 || m->n_rows > STRIP_MAX_ROWS)
+        return false;
 
+    const size_t depth = ELEMENTSOF(x) / m->n_rows;
     for (size_t first = 0; first < n_strips; first += depth) {
         size_t n = MIN(depth, n_strips - first);
         for (size_t r = 0; r < m->n_rows; r++)
             for (size_t s = 0; s < n; s++)
-                ready((const Q8Block *)(m->x + r * m->x_stride) + (first + s) * STRIP_TILES, &x[r * n + s]);
+                ready((const Q8Block *)(m->x + r * m->x_stride) + strip_begin(m, first + s), &x[r * n + s]);
         for (size_t out = 0; out < m->n_out; out += VF_LANES)
             outputs(m, out, first, n, x);
     }
-    return n_strips * STRIP_TILES;
+    return true;
 }
 
 /* The functions of one format; the arguments after the kind are its StripFormat. */
@@ -270,6 +287,6 @@ static inline size_t q8_strips(const Matmul *m, StripRow *ready, StripOutputs *o
         strip_outputs(                                                                                                 \
             strip_format_##format, strip_unpack_##format, q8_scales_##format, m, m->n_rows, out, first, n, x);         \
     }                                                                                                                  \
-    static size_t q8_strips_##format(const Matmul *m) {                                                                \
+    static bool q8_strips_##format(const Matmul *m) {                                                                  \
         return q8_strips(m, strip_x_##format, m->n_rows == 1 ? strip_one_##format : strip_few_##format);               \
     }
