@@ -1,6 +1,6 @@
 /* The products of q8-tpl.h for few rows of x, where bringing weights from the order of the file into one row a lane is
  * most of the work. Here a lane sums 16 elements of one row, which lie in the file as they are wanted, and what changes
- * lanes are those sums: a thirtieth of the numbers. The integers are the same, and the floats go through the same
+ * lanes are those sums, a sixteenth of the numbers. The integers are the same, and the floats go through the same
  * operations in the same order as there, so the results are equal to the bit.
  *
  * A strip is 256 elements, 8 tiles, of VF_LANES rows. STRIP_WIDTH rows share a vector, 32 bytes each; 8 such units make
