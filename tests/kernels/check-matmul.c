@@ -206,6 +206,8 @@ static int check_shape(
     return failures;
 }
 
+#define LONG 12320
+
 int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
     static const size_t outs[] = {1, 3, 8, 13, 37}, rows[] = {1, 2, 3, 7, 16}, lengths[] = {1, 8, 172, 512, 1537};
     int failures = 0;
@@ -221,6 +223,8 @@ int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
                     size_t length = (lengths[i] + block - 1) / block * block;
                     failures += check_shape(k, oracle, type, outs[j], rows[l], length);
                 }
+        /* so long that a few rows of x are taken a stretch at a time, while one alone is not */
+        failures += check_shape(k, oracle, type, 19, 5, (LONG + block - 1) / block * block);
     }
     return failures;
 }
