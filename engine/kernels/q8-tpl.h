@@ -2,9 +2,9 @@
  * q8-dot-*.h.
  *
  * VF_LANES rows of weights are unpacked side by side, a lane each, 32 elements at a time; the sums over 16
- * elements are integers, so exact, and are scaled and added in the order of the row, one chain per output. Every shape
- * of call goes through the same two steps, unpack and multiply, and differs only in how many rows of x and how many
- * outputs share what is loaded. */
+ * elements are integers, so exact, and are scaled and added in the order of the row, one chain per output. Every call
+ * goes through the same two steps, unpack and multiply, and differs only in how many rows of x and how many outputs
+ * share what is loaded; but few rows of x, on x86, go the way of strip-tpl.h, to the same sums. */
 #pragma once
 
 #include <stdbool.h>
