@@ -43,10 +43,7 @@ Q8_MATMUL(q6_k, q8_halves_offset, STRIP_TILE_FOURS, 32, sizeof(BlockQ6_K))
 Q8_MATMUL(iq4_nl, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockIQ4_NL))
 Q8_MATMUL(iq4_xs, q8_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS))
 Q8_MATMUL(mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4))
-
-static void q8_matmul_tq2_0(const Matmul *m) {
-    q8_matmul(m, q8_unpack_tq2_0, q8_small_offset);
-}
+Q8_MATMUL(tq2_0, q8_small_offset, STRIP_TILE_FOURS, 1, sizeof(BlockTQ2_0))
 
 static void q8_fill(Kernels *k) {
     static const struct {

@@ -332,12 +332,16 @@ static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    size_t block = at / 8 * sizeof(BlockTQ2_0);
-
-    VF d = load_halves(rows, block + offsetof(BlockTQ2_0, d));
+static inline __attribute__((always_inline)) void q8_scales_tq2_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    VF d = load_halves(rows, at / 8 * sizeof(BlockTQ2_0) + offsetof(BlockTQ2_0, d));
     for (int g = 0; g < 8; g++)
         set_scale(&tiles[g], 0, d, 1);
+}
+
+static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockTQ2_0);
+    q8_scales_tq2_0(rows, at, n, tiles);
     for (int part = 0; part < 4; part++) {
         int first = part / 2 * 4, h = part % 2;
         VI t[4];

@@ -26,7 +26,7 @@ typedef enum StripOrder {
 
 /* Always a constant. */
 typedef struct StripFormat {
-    Q8Kind kind; /* .halves goes with STRIP_TILE_FOURS, and with nothing else */
+    Q8Kind kind; /* .halves goes with STRIP_TILE_FOURS */
     StripOrder order;
     int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
     size_t row_bytes; /* of a strip in one row */
@@ -58,6 +58,11 @@ static inline __attribute__((always_inline)) void strip_element(
     *ret_half = f.order == STRIP_HALVES ? set : c % 2;
 }
 
+/* The tile that the lanes (STRIP_WIDTH * p + w, i) of strip_scaled() belong to. */
+static inline __attribute__((always_inline)) int strip_tile(const StripFormat f, int p, int i) {
+    return f.order == STRIP_TILE_FOURS ? 4 * p + i : 2 * i + p;
+}
+
 static inline __attribute__((always_inline)) void strip_x_set(
     const StripFormat f, const Q8Block *x, int set, VI q[4], VI *ret_start) {
     int8_t bytes[4][VF_LANES * 4] __attribute__((aligned(64)));
@@ -86,7 +91,7 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
     float d[2][VF_LANES];
     for (int l = 0; l < VF_LANES; l++)
         for (int h = 0; h < 2; h++)
-            d[h][l] = x[2 * (l % 4) + l / 4 / STRIP_WIDTH].d[h];
+            d[h][l] = x[strip_tile(f, l / 4 / STRIP_WIDTH, l % 4)].d[h];
     ret->d[0] = vf_load(d[0]);
     ret->d[1] = vf_load(d[1]);
 }
@@ -102,7 +107,7 @@ static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, c
     return q8_sum_end(&sum);
 }
 
-/* The sums of both halves of a tile, each scaled as x is. Lane (STRIP_WIDTH * p + w, i): tile 2i + p of row w. */
+/* The sums of both halves of a tile, each scaled as x is. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
 static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f, VF a, VF b, const StripX *x) {
     VF first = f.order == STRIP_HALVES ? a : vf_even_chunks(a, b);
     VF second = f.order == STRIP_HALVES ? b : vf_odd_chunks(a, b);
@@ -172,7 +177,8 @@ static inline __attribute__((always_inline)) VF strip_add(
     for (size_t b = 0; b < STRIP_TILES; b++) {
         if (b < done)
             continue;
-        acc = vf_fma(tiles[b].scale[0], turned[b / 2][b % 2], acc);
+        VF sum = f.order == STRIP_TILE_FOURS ? turned[b % 4][b / 4] : turned[b / 2][b % 2];
+        acc = vf_fma(tiles[b].scale[0], sum, acc);
         if (takes_min)
             acc = vf_fnma(tiles[b].min[0], vf_set(x[b].sum), acc);
     }

@@ -133,14 +133,24 @@ static inline __attribute__((always_inline)) void strip_two_bits(
         ret[i] = two_bits_of(packed, 2 * i);
 }
 
-static inline __attribute__((always_inline)) void strip_unpack_q2_k(
-    const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
-    const size_t qs = at / 8 * sizeof(BlockQ2_K) + offsetof(BlockQ2_K, qs);
+/* STRIP_TILE_FOURS: 64 bytes as in Q2_K. */
+static inline __attribute__((always_inline)) void strip_fours(
+    const uint8_t *const rows[STRIP_WIDTH], size_t qs, StripSets *ret) {
     VI a[4], b[4];
     strip_two_bits(rows, qs, a);
     strip_two_bits(rows, qs + 32, b);
     vi_transpose4(a, ret->a);
     vi_transpose4(b, ret->b);
+}
+
+static inline __attribute__((always_inline)) void strip_unpack_q2_k(
+    const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
+    strip_fours(rows, at / 8 * sizeof(BlockQ2_K) + offsetof(BlockQ2_K, qs), ret);
+}
+
+static inline __attribute__((always_inline)) void strip_unpack_tq2_0(
+    const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
+    strip_fours(rows, at / 8 * sizeof(BlockTQ2_0) + offsetof(BlockTQ2_0, qs), ret);
 }
 
 static inline __attribute__((always_inline)) void strip_unpack_q3_k(

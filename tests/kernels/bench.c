@@ -188,14 +188,17 @@ static void bench_vectors(const Kernels *k) {
     }
 }
 
-void bench(const Kernels *k) {
+void bench(const Kernels *k, const char *only) {
     static const size_t rows[] = {1, 4, 8, 64, 256};
 
     printf("tier,slot,type,n_out,k,rows,microseconds,G operations/s,GB weights/s\n");
-    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
-        if (k->matmul[type])
-            for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (rows[i] <= 8 || strcmp(k->name, "scalar") != 0)
-                    bench_matmul(k, type, 512, 1536, rows[i]);
-    bench_vectors(k);
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
+        if (!k->matmul[type] || (only && strcmp(quant_traits(type)->name, only) != 0))
+            continue;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+            if (rows[i] <= 8 || strcmp(k->name, "scalar") != 0)
+                bench_matmul(k, type, 512, 1536, rows[i]);
+    }
+    if (!only)
+        bench_vectors(k);
 }

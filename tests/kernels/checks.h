@@ -22,4 +22,5 @@ int check_matmul(const Kernels *k, const Kernels *oracle, bool quick);
 int check_vectors(const Kernels *k, const Kernels *oracle, bool quick);
 int check_attention(const Kernels *k, const Kernels *oracle, bool quick);
 
-void bench(const Kernels *k);
+/* All slots, or the products of one type alone. */
+void bench(const Kernels *k, const char *type);

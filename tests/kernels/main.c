@@ -1,5 +1,6 @@
-/* kernels [--bench | --quick] [TIER]: checks every slot of every tier that this CPU has (or of one) against the scalar
- * oracle, or measures them. A line per tier, `N passed, N failed` last. */
+/* kernels [--quick] [TIER]: checks every slot of every tier that this CPU has (or of one) against the scalar oracle. A
+ * line per tier, `N passed, N failed` last.
+ * kernels --bench [TIER [TYPE]]: measures them, or the products of one type of weights. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,14 +27,16 @@ static int check(const Kernels *k, const Kernels *oracle, bool quick) {
 
 int main(int argc, char **argv) {
     bool benchmark = false, quick = false;
-    const char *only = NULL;
+    const char *only = NULL, *type = NULL;
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--bench") == 0)
             benchmark = true;
         else if (strcmp(argv[i], "--quick") == 0)
             quick = true;
-        else
+        else if (!only)
             only = argv[i];
+        else
+            type = argv[i];
 
     int passed = 0, failed = 0;
     for (size_t i = 0; i < kernels_n_tiers(); i++) {
@@ -46,7 +49,7 @@ int main(int argc, char **argv) {
             continue;
         }
         if (benchmark) {
-            bench(k);
+            bench(k, type);
             continue;
         }
         int n = check(k, kernels_tier(0), quick);
