@@ -15,7 +15,8 @@
 #define STRIPS_AHEAD   4u          /* between what is fetched and what is unpacked */
 #define STRIP_MAX_ROWS 6           /* of x: with more, tiles share what is unpacked among more rows than strips do */
 #define STRIP_X_MAX    (64u << 10) /* bytes of x made ready at a time, on the stack */
-#define STRIP_CHUNKS   (2 * STRIP_WIDTH) /* in a vector */
+#define STRIP_CHUNKS   (2 * STRIP_WIDTH)       /* in a vector */
+#define STRIP_ROW_MAX  (8 * sizeof(BlockQ8_0)) /* bytes of a strip in one row */
 
 /* Which elements a set's lanes stand for, by unit row w and half h of a tile. */
 typedef enum StripOrder {
@@ -164,9 +165,9 @@ static inline __attribute__((always_inline)) VF strip_add_halves(
     return acc;
 }
 
-/* acc plus the strip but for its first `done` tiles, which another one has added. */
+/* acc plus the first n_tiles of the strip. */
 static inline __attribute__((always_inline)) VF strip_add(
-    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, size_t done, VF acc) {
+    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, size_t n_tiles, VF acc) {
     const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
     if (f.kind.halves)
         return strip_add_halves(f, sums, tiles, x, acc);
@@ -175,8 +176,8 @@ static inline __attribute__((always_inline)) VF strip_add(
     strip_turn(sums[0], false, turned);
 #pragma GCC unroll 8
     for (size_t b = 0; b < STRIP_TILES; b++) {
-        if (b < done)
-            continue;
+        if (b >= n_tiles)
+            break;
         VF sum = f.order == STRIP_TILE_FOURS ? turned[b % 4][b / 4] : turned[b / 2][b % 2];
         acc = vf_fma(tiles[b].scale[0], sum, acc);
         if (takes_min)
@@ -193,10 +194,11 @@ static inline size_t n_strips_of(const Matmul *m) {
     return n_tiles < STRIP_TILES ? 0 : (n_tiles + STRIP_TILES - 1) / STRIP_TILES;
 }
 
-/* Where strip s begins, in tiles. The last one ends where the rows do, so that nothing beyond them is read, and may
- * overlap the one before. */
-static inline size_t strip_begin(const Matmul *m, size_t s) {
-    return MIN(s * STRIP_TILES, m->k / Q8_UNIT - STRIP_TILES);
+/* Strip s's tiles: fewer than a strip's at the end of rows that are no whole number of them. What follows them there,
+ * the row below, is computed and dropped: where a row's strips are not evenly spaced, fetching ahead works a quarter
+ * worse. */
+static inline size_t strip_n_tiles(const Matmul *m, size_t s) {
+    return MIN(m->k / Q8_UNIT - s * STRIP_TILES, (size_t)STRIP_TILES);
 }
 
 /* One strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
@@ -230,6 +232,16 @@ static inline size_t strip_ahead(const StripFormat f, const Matmul *m, size_t s)
     return offset + next * f.row_bytes;
 }
 
+/* Nothing may be read beyond the last row: what it has of its last strip moves to where a whole one has room. */
+static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LANES], size_t last, size_t at,
+    size_t n_tiles, uint8_t end[STRIP_ROW_MAX]) {
+    const size_t tile_bytes = f.row_bytes / STRIP_TILES;
+    memset(end, 0, f.row_bytes);
+    memcpy(end, rows[last] + at * tile_bytes, n_tiles * tile_bytes);
+    for (size_t i = last; i < VF_LANES; i++)
+        rows[i] = end - at * tile_bytes;
+}
+
 /* VF_LANES outputs from `out` on, over n strips from the first on, for which x is ready. n_rows is m's: a constant
  * makes a function for that number alone. */
 static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
@@ -244,14 +256,17 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
         acc[r] = first == 0 ? vf_zero() : load_upto(m->y + r * m->y_stride + out, left);
 
     for (size_t s = 0; s < n; s++) {
-        size_t at = strip_begin(m, first + s), done = (first + s) * STRIP_TILES - at;
+        size_t at = (first + s) * STRIP_TILES, n_tiles = strip_n_tiles(m, first + s);
+        uint8_t end[STRIP_ROW_MAX];
         Q8Tile tiles[STRIP_TILES];
         VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS];
+        if (n_tiles < STRIP_TILES && left <= VF_LANES)
+            strip_move_end(f, rows, left - 1, at, n_tiles, end);
         scales(rows, at, STRIP_TILES, tiles);
         strip_sums(f, unpack, rows, at, strip_ahead(f, m, first + s), n_rows, &x[s], n, sums);
 #pragma GCC unroll 1
         for (size_t r = 0; r < n_rows; r++)
-            acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, done, acc[r]);
+            acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, n_tiles, acc[r]);
     }
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
@@ -260,6 +275,19 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
 
 typedef void StripOutputs(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x);
 typedef void StripRow(const Q8Block *x, StripX *ret);
+
+/* Strip s of a row of x; beyond its end it is 0. */
+static inline void strip_ready(const Matmul *m, const uint8_t *row, size_t s, StripRow *ready, StripX *ret) {
+    const Q8Block *x = (const Q8Block *)row + s * STRIP_TILES;
+    size_t n_tiles = strip_n_tiles(m, s);
+    Q8Block end[STRIP_TILES] = {};
+    if (n_tiles == STRIP_TILES) {
+        ready(x, ret);
+        return;
+    }
+    memcpy(end, x, n_tiles * sizeof(*x));
+    ready(end, ret);
+}
 
 /* The product for 1 to STRIP_MAX_ROWS rows of x, at least a strip long; false if it is not such a one. */
 static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *outputs) {
@@ -273,7 +301,7 @@ static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *out
         size_t n = MIN(depth, n_strips - first);
         for (size_t r = 0; r < m->n_rows; r++)
             for (size_t s = 0; s < n; s++)
-                ready((const Q8Block *)(m->x + r * m->x_stride) + strip_begin(m, first + s), &x[r * n + s]);
+                strip_ready(m, m->x + r * m->x_stride, first + s, ready, &x[r * n + s]);
         for (size_t out = 0; out < m->n_out; out += VF_LANES)
             outputs(m, out, first, n, x);
     }
