@@ -115,7 +115,7 @@ static void embed(Worker *w, const Encoder *en) {
     layer_norm(w, &weights->token_embd_norm, &weights->token_embd_norm_bias);
 }
 
-/* hidden = activation(up(x)) */
+/* hidden = activation(up(x)), bytes included */
 static void ungated(Worker *w, const Encoder *en, const LayerWeights *l) {
     Pass *p = w->pass;
     size_t n_ff = p->config->n_ff, begin, end;
@@ -123,8 +123,10 @@ static void ungated(Worker *w, const Encoder *en, const LayerWeights *l) {
     const Linear up = {&l->ffn_up, &l->ffn_up_bias, p->hidden.x, n_ff};
     linear(w, &up, 1, p->normed);
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
-        for (size_t r = begin; r < end; r++)
+        for (size_t r = begin; r < end; r++) {
             ffn_activate(p, p->hidden.x + r * n_ff, en->ones, n_ff);
+            quantize_row(p, p->hidden, r, n_ff);
+        }
     threads_barrier(p->threads);
 }
 

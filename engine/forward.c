@@ -74,6 +74,7 @@ static void cut_routing(Forward *f, Cutter *cutter) {
     t->experts = cut(cutter, slots, sizeof(uint32_t));
     t->weights = cut(cutter, slots, sizeof(float));
     t->slots = cut(cutter, slots, sizeof(uint32_t));
+    t->rows = cut(cutter, slots, sizeof(uint32_t));
     t->shared_weights = cut(cutter, rows, sizeof(float));
     t->first = cut(cutter, x->n + 1, sizeof(uint32_t));
     t->active = cut(cutter, x->n, sizeof(uint32_t));

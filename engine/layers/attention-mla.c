@@ -144,13 +144,18 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
     const LatentConfig *m = &c->latent;
     size_t from_stride = (size_t)c->n_heads * m->kv_rank, to_stride = (size_t)c->n_heads * m->v_dim, begin, end;
     const Tensor *t = l->attn_v_b.data ? &l->attn_v_b : &l->attn_kv_b;
+    bool by_head = m->v_dim % Q8_UNIT == 0; /* a head's bytes are its own */
 
     while (threads_next(p->threads, c->n_heads, 1, &begin, &end))
         for (size_t head = begin; head < end; head++) {
             size_t first = l->attn_v_b.data ? head * m->v_dim : head * (m->nope + m->v_dim) + m->nope;
             product(w, t, first, m->v_dim, p->attended.x + head * m->kv_rank, from_stride, p->heads.x + head * m->v_dim,
                 to_stride);
+            for (uint32_t r = 0; by_head && r < p->n_rows; r++)
+                quantize_part(p, p->heads, r, to_stride, head * m->v_dim, m->v_dim);
         }
     threads_barrier(p->threads);
+    if (!by_head)
+        quantize(w, p->heads, p->n_rows, to_stride);
     residual(w, &l->attn_output, NULL, &l->attn_post_norm, p->heads);
 }

@@ -22,18 +22,26 @@ void ffn_activate(const Pass *p, float *y, float *x, size_t n) {
         p->kernels->silu_mul(y, x, n);
 }
 
+void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
+    size_t begin, size_t end) {
+    const Pass *p = w->pass;
+    size_t n_ff = gate->ne[1], n = end - begin;
+
+    linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden.x + begin, n_ff);
+    linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
+    for (uint32_t r = 0; r < p->n_rows; r++) {
+        ffn_activate(p, p->hidden.x + r * n_ff + begin, w->scratch + r * n, n);
+        quantize_part(p, p->hidden, r, n_ff, begin, n);
+    }
+}
+
 void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias) {
     Pass *p = w->pass;
     size_t n_ff = gate->ne[1], begin, end;
 
     size_t grain = linear_grain(p, n_ff);
-    while (threads_next_near(p->threads, n_ff, grain, &begin, &end)) {
-        size_t n = end - begin;
-        linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden.x + begin, n_ff);
-        linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
-        for (uint32_t r = 0; r < p->n_rows; r++)
-            ffn_activate(p, p->hidden.x + r * n_ff + begin, w->scratch + r * n, n);
-    }
+    while (threads_next_near(p->threads, n_ff, grain, &begin, &end))
+        ffn_gate_up_range(w, gate, gate_bias, up, up_bias, begin, end);
     threads_barrier(p->threads);
 }
 

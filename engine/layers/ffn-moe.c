@@ -93,21 +93,6 @@ static float shared_weight(const Pass *p, const LayerWeights *l, uint32_t row) {
     return 1 / (1 + expf(-(float)sum));
 }
 
-static void route(Worker *w, const LayerWeights *l) {
-    Pass *p = w->pass;
-    const ExpertConfig *x = &p->config->experts;
-    size_t begin, end;
-
-    const Linear job = {&l->router, &l->router_bias, p->routing.scores, x->n};
-    linear(w, &job, 1, p->normed);
-    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
-        for (size_t r = begin; r < end; r++) {
-            choose(p, l, (uint32_t)r, w->scratch, w->scratch + x->n);
-            p->routing.shared_weights[r] = shared_weight(p, l, (uint32_t)r);
-        }
-    threads_barrier(p->threads);
-}
-
 /* Counts and places the slots: a counting sort by expert. */
 static void place(Pass *p) {
     const ExpertConfig *x = &p->config->experts;
@@ -123,15 +108,19 @@ static void place(Pass *p) {
             t->active[t->n_active++] = e;
         t->first[e + 1] += t->first[e];
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         t->slots[i] = t->first[t->experts[i]]++;
+        t->rows[t->slots[i]] = (uint32_t)(i / x->n_used);
+    }
     for (uint32_t e = x->n; e > 0; e--) /* filling moved every start to the next one's */
         t->first[e] = t->first[e - 1];
     t->first[0] = 0;
 }
 
+/* An expert's rows side by side. A single one is as well where it stands: see expert_rows(). */
 static void gather(Worker *w) {
     Pass *p = w->pass;
+    const Routing *t = &p->routing;
     size_t begin, end, used = p->config->experts.n_used, n_embd = p->config->n_embd;
 
     while (threads_next(p->threads, 1, 1, &begin, &end))
@@ -139,13 +128,34 @@ static void gather(Worker *w) {
     threads_barrier(p->threads);
     while (threads_next(p->threads, p->n_rows * used, 8, &begin, &end))
         for (size_t i = begin; i < end; i++) {
-            Rows to = rows_from(p->routing.x, p->routing.slots[i], n_embd),
-                 from = rows_from(p->normed, i / used, n_embd);
+            uint32_t expert = t->experts[i];
+            if (t->first[expert + 1] - t->first[expert] == 1)
+                continue;
+            Rows to = rows_from(t->x, t->slots[i], n_embd), from = rows_from(p->normed, i / used, n_embd);
             memcpy(to.x, from.x, n_embd * sizeof(float));
             if (to.q8)
                 memcpy(to.q8, from.q8, q8_row_bytes(n_embd));
         }
     threads_barrier(p->threads);
+}
+
+static void route(Worker *w, const LayerWeights *l) {
+    Pass *p = w->pass;
+    const ExpertConfig *x = &p->config->experts;
+    size_t begin, end;
+
+    const Linear job = {&l->router, &l->router_bias, p->routing.scores, x->n};
+    linear(w, &job, 1, p->normed);
+    while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
+        for (size_t r = begin; r < end; r++) {
+            choose(p, l, (uint32_t)r, w->scratch, w->scratch + x->n);
+            p->routing.shared_weights[r] = shared_weight(p, l, (uint32_t)r);
+            if (p->n_rows == 1)
+                place(p);
+        }
+    threads_barrier(p->threads);
+    if (p->n_rows > 1)
+        gather(w);
 }
 
 /* ---- computing */
@@ -165,37 +175,58 @@ static Tensor expert_bias(const Tensor *all, uint32_t expert) {
     return t;
 }
 
-/* Outputs [begin, end) of one expert for its rows. */
+static Rows expert_rows(const Pass *p, uint32_t expert) {
+    const Routing *t = &p->routing;
+    size_t first = t->first[expert], n_embd = p->config->n_embd;
+    bool single = t->first[expert + 1] - first == 1;
+    return single ? rows_from(p->normed, t->rows[first], n_embd) : rows_from(t->x, first, n_embd);
+}
+
+/* Outputs [begin, end) of one expert for its rows, or of the shared one for all. */
 typedef void (*ExpertRange)(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end);
+typedef void (*SharedRange)(Worker *w, const LayerWeights *l, size_t begin, size_t end);
 
-/* Deals out n_out outputs of every active expert. */
-static void each_expert(Worker *w, const LayerWeights *l, size_t n_out, ExpertRange range) {
+/* Deals out n_out outputs of every active expert and n_shared of the shared one. Every matrix begins at a whole
+ * LINEAR_UNIT. Of several matrices the ranges may be the smaller. */
+static void each_expert(
+    Worker *w, const LayerWeights *l, size_t n_out, size_t n_shared, ExpertRange range, SharedRange shared_range) {
     Pass *p = w->pass;
-    size_t begin, end, grain = linear_grain(p, n_out);
+    size_t stride = (n_out + LINEAR_UNIT - 1) / LINEAR_UNIT * LINEAR_UNIT, n = p->routing.n_active * stride;
+    size_t begin, end, grain = linear_grain(p, (n + n_shared) / 2);
 
-    while (threads_next_near(p->threads, p->routing.n_active * n_out, grain, &begin, &end))
-        while (begin < end) {
-            size_t i = begin / n_out, stop = MIN(end, (i + 1) * n_out);
-            range(w, l, p->routing.active[i], begin - i * n_out, stop - i * n_out);
+    while (threads_next_near(p->threads, n + n_shared, grain, &begin, &end)) {
+        while (begin < MIN(end, n)) {
+            size_t i = begin / stride, first = begin - i * stride, stop = MIN(end, (i + 1) * stride);
+            if (first < n_out)
+                range(w, l, p->routing.active[i], first, MIN(stop - i * stride, n_out));
             begin = stop;
         }
+        if (begin < end)
+            shared_range(w, l, begin - n, end - n);
+    }
     threads_barrier(p->threads);
 }
 
 static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {
     const Pass *p = w->pass;
     const Routing *t = &p->routing;
-    size_t n_ff = p->config->experts.n_ff, n_embd = p->config->n_embd, n = end - begin;
+    size_t n_ff = p->config->experts.n_ff, n = end - begin;
     uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
     Tensor gate_matrix = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
     Tensor gate_bias = expert_bias(&l->experts_gate_bias, expert), up_bias = expert_bias(&l->experts_up_bias, expert);
     float *hidden = t->hidden.x + first * n_ff + begin;
-    Rows in = rows_from(t->x, first, n_embd);
+    Rows in = expert_rows(p, expert);
 
     linear_range(p, &gate_matrix, &gate_bias, in, n_rows, begin, end, hidden, n_ff);
     linear_range(p, &up, &up_bias, in, n_rows, begin, end, w->scratch, n);
-    for (uint32_t r = 0; r < n_rows; r++)
+    for (uint32_t r = 0; r < n_rows; r++) {
         ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
+        quantize_part(p, t->hidden, first + r, n_ff, begin, n);
+    }
+}
+
+static void shared_gate_up_range(Worker *w, const LayerWeights *l, size_t begin, size_t end) {
+    ffn_gate_up_range(w, &l->shared_gate, NULL, &l->shared_up, NULL, begin, end);
 }
 
 static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {
@@ -207,6 +238,12 @@ static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t
 
     linear_range(
         p, &down, &bias, rows_from(t->hidden, first, n_ff), n_rows, begin, end, t->y + first * n_embd + begin, n_embd);
+}
+
+/* To `normed`, whose rows have been read by now. */
+static void shared_down_range(Worker *w, const LayerWeights *l, size_t begin, size_t end) {
+    const Pass *p = w->pass;
+    linear_range(p, &l->shared_down, NULL, p->hidden, p->n_rows, begin, end, p->normed.x + begin, p->config->n_embd);
 }
 
 static void combine(Worker *w, bool shared) {
@@ -231,20 +268,11 @@ static void combine(Worker *w, bool shared) {
 }
 
 void ffn_moe(Worker *w, const LayerWeights *l) {
-    Pass *p = w->pass;
-    const Config *c = p->config;
+    const Config *c = w->pass->config;
     bool shared = c->experts.n_ff_shared > 0;
 
     route(w, l);
-    gather(w);
-    each_expert(w, l, c->experts.n_ff, gate_up_range);
-    quantize(w, p->routing.hidden, (size_t)p->n_rows * c->experts.n_used, c->experts.n_ff);
-    each_expert(w, l, c->n_embd, down_range);
-    if (shared) {
-        ffn_gate_up(w, &l->shared_gate, NULL, &l->shared_up, NULL);
-        const Linear down = {&l->shared_down, NULL, p->normed.x, c->n_embd}; /* the rows of normed have been read */
-        quantize(w, p->hidden, p->n_rows, l->shared_down.ne[0]);
-        linear(w, &down, 1, p->hidden);
-    }
+    each_expert(w, l, c->experts.n_ff, c->experts.n_ff_shared, gate_up_range, shared_gate_up_range);
+    each_expert(w, l, c->n_embd, shared ? c->n_embd : 0, down_range, shared_down_range);
     combine(w, shared);
 }

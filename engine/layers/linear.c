@@ -29,9 +29,13 @@ static bool takes_bytes(Rows in, size_t k) {
     return in.q8 && k % Q8_UNIT == 0;
 }
 
-void quantize_row(const Pass *p, Rows in, size_t row, size_t k) {
+void quantize_part(const Pass *p, Rows in, size_t row, size_t k, size_t begin, size_t n) {
     if (takes_bytes(in, k))
-        p->kernels->quantize_q8(in.x + row * k, in.q8 + row * q8_row_bytes(k), k, 0, k);
+        p->kernels->quantize_q8(in.x + row * k + begin, in.q8 + row * q8_row_bytes(k), k, begin, n);
+}
+
+void quantize_row(const Pass *p, Rows in, size_t row, size_t k) {
+    quantize_part(p, in, row, k, 0, k);
 }
 
 void quantize(Worker *w, Rows in, size_t n_rows, size_t k) {
@@ -41,9 +45,8 @@ void quantize(Worker *w, Rows in, size_t n_rows, size_t k) {
 
     size_t per_row = (k + QUANTIZE_RANGE - 1) / QUANTIZE_RANGE, begin, end;
     while (threads_next(p->threads, n_rows * per_row, 1, &begin, &end)) {
-        size_t row = begin / per_row, at = begin % per_row * QUANTIZE_RANGE;
-        p->kernels->quantize_q8(
-            in.x + row * k + at, in.q8 + row * q8_row_bytes(k), k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
+        size_t at = begin % per_row * QUANTIZE_RANGE;
+        quantize_part(p, in, begin / per_row, k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
     }
     threads_barrier(p->threads);
 }
@@ -112,7 +115,6 @@ void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor 
 
     /* normed has served its purpose by now */
     const Linear job = {weight, bias, plain ? p->x : p->normed.x, n, .accumulate = plain};
-    quantize(w, input, p->n_rows, weight->ne[0]);
     linear(w, &job, 1, input);
     if (plain)
         return;

@@ -54,6 +54,7 @@ typedef struct Routing {
     uint32_t *experts;     /* [n_used]: chosen, best first */
     float *weights;        /* [n_used] */
     uint32_t *slots;       /* [n_used]: where each of them stands below */
+    uint32_t *rows;        /* [slots] once: whose it is */
     float *shared_weights; /* [1]: of the shared expert */
     uint32_t *first;       /* [n + 1] once: each expert's first slot */
     uint32_t *active;      /* [n] once: experts with any row */
@@ -110,8 +111,10 @@ typedef struct Linear {
 
 /* Some product of the model takes its rows in bytes. */
 bool model_wants_q8(const Model *m, const Kernels *k);
-/* Brings the bytes of rows of k elements up to date: a phase of its own, or row by row as the floats are made. */
+/* Brings the bytes of rows of k elements up to date: a phase of its own, or row by row as the floats are made, or in
+ * parts of whole Q8_UNITs. */
 void quantize(Worker *w, Rows in, size_t n_rows, size_t k);
+void quantize_part(const Pass *p, Rows in, size_t row, size_t k, size_t begin, size_t n);
 void quantize_row(const Pass *p, Rows in, size_t row, size_t k);
 /* The rows from `first` on, of k elements each. */
 Rows rows_from(Rows in, size_t first, size_t k);
@@ -122,7 +125,7 @@ void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows 
 void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
 /* Grain of threads_next() over n_out outputs for n_rows rows, and the outputs that worker scratch has room for. */
 size_t linear_grain(const Pass *p, size_t n_out);
-#define LINEAR_UNIT 16u
+#define LINEAR_UNIT Q8_UNIT /* so that the bytes of a range's outputs can be made with them */
 
 /* normed = norm(x) * weight, bytes included */
 void norm(Worker *w, const Tensor *weight);
@@ -165,14 +168,16 @@ uint8_t *kv_page(const Pass *p, uint32_t page, uint32_t layer);
 /* Writes p->k and p->v of a row to its page, keys normed and rotated. One worker alone. */
 void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t row, uint32_t layer);
 
-/* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. Sees to the bytes
- * of the input itself. */
+/* x += scale * norm(weight * input): how every block of a layer ends. post_norm->data NULL: no norm. */
 void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor *post_norm, Rows input);
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);
-/* hidden = activation(gate(normed)) * up(normed); biases may be NULL */
+/* hidden = activation(gate(normed)) * up(normed), bytes included; biases may be NULL */
 void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias);
+/* Elements [begin, end) of it, whole LINEAR_UNITs. One worker alone. */
+void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
+    size_t begin, size_t end);
 /* y = activation(y) * x for n floats; x may change */
 void ffn_activate(const Pass *p, float *y, float *x, size_t n);
 /* x += the weighted outputs of each row's experts and of the shared one */
