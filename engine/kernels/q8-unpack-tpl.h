@@ -35,10 +35,16 @@ static inline __attribute__((always_inline)) VI two_bits_of(VI x, const int at) 
     return vi_and(vi_shr16(x, at), vi_set8(3));
 }
 
-/* Bits 4j..4j+3 of every lane, one to a byte, as its fifth bit. */
-static inline __attribute__((always_inline)) VI fifth_bits(VI bits, const int j) {
-    VI four = vi_and(vi_shr32(bits, 4 * j), vi_set32(15));
-    return vi_shl16(vi_and(vi_mul32(four, vi_set32(0x00204081)), vi_set8(1)), 4);
+/* Bits 4j..4j+3 of every lane to its bytes of q[j], as their fifth ones. */
+static inline __attribute__((always_inline)) void add_fifth_bits(VI bits, VI q[8]) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        const int8_t byte[16] = {
+            i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i, 8 + i, 8 + i, 8 + i, 8 + i, 12 + i, 12 + i, 12 + i, 12 + i};
+        VI eight = vi_look_up(bits, vi_table(byte)); /* byte i of each lane, to all of it */
+        q[2 * i] = vi_or_where(q[2 * i], eight, vi_set32(0x08040201), vi_set8(16));
+        q[2 * i + 1] = vi_or_where(q[2 * i + 1], eight, vi_set32((int32_t)0x80402010u), vi_set8(16));
+    }
 }
 
 /* The scale of elements 16h.. of a tile, or of all of them, whose values count from `offset`. */
@@ -122,9 +128,7 @@ static inline __attribute__((always_inline)) void five_bits(
     const uint8_t *const rows[VF_LANES], size_t qs, size_t qh, VI q[8]) {
     VI bits = load_words32(rows, qh);
     nibbles(rows, qs, q);
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; j++)
-        q[j] = vi_or(q[j], fifth_bits(bits, j));
+    add_fifth_bits(bits, q);
 }
 
 static inline __attribute__((always_inline)) void q8_scales_q5_0(

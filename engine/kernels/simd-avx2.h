@@ -200,10 +200,6 @@ static inline VI vi_add32(VI a, VI b) {
     return _mm256_add_epi32(a, b);
 }
 
-static inline VI vi_mul32(VI a, VI b) {
-    return _mm256_mullo_epi32(a, b);
-}
-
 static inline VI vi_max32(VI a, VI b) {
     return _mm256_max_epi32(a, b);
 }
@@ -238,6 +234,11 @@ static inline VI vi_table(const int8_t values[16]) {
 
 static inline VI vi_look_up(VI table, VI index) {
     return _mm256_shuffle_epi8(table, index);
+}
+
+/* q or `value` in the bytes where x has the bit that `bits` has there; in q it is 0. */
+static inline VI vi_or_where(VI q, VI x, VI bits, VI value) {
+    return _mm256_or_si256(q, _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(x, bits), bits), value));
 }
 
 /* Four bytes of x for every lane. */

@@ -196,10 +196,6 @@ static inline VI vi_add32(VI a, VI b) {
     return _mm512_add_epi32(a, b);
 }
 
-static inline VI vi_mul32(VI a, VI b) {
-    return _mm512_mullo_epi32(a, b);
-}
-
 static inline VI vi_max32(VI a, VI b) {
     return _mm512_max_epi32(a, b);
 }
@@ -233,6 +229,12 @@ static inline VI vi_table(const int8_t values[16]) {
 
 static inline VI vi_look_up(VI table, VI index) {
     return _mm512_shuffle_epi8(table, index);
+}
+
+/* q or `value` in the bytes where x has the bit that `bits` has there; in q it is 0, so that an addition will do, which
+ * can be masked. */
+static inline VI vi_or_where(VI q, VI x, VI bits, VI value) {
+    return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(x, bits), q, value);
 }
 
 /* Four bytes of x for every lane. */

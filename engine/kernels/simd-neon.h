@@ -183,10 +183,6 @@ static inline VI vi_add32(VI a, VI b) {
     return vreinterpretq_u8_u32(vaddq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
 }
 
-static inline VI vi_mul32(VI a, VI b) {
-    return vreinterpretq_u8_u32(vmulq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
-}
-
 static inline VI vi_max32(VI a, VI b) {
     return vreinterpretq_u8_s32(vmaxq_s32(vreinterpretq_s32_u8(a), vreinterpretq_s32_u8(b)));
 }
@@ -211,6 +207,11 @@ static inline VI vi_table(const int8_t values[16]) {
 
 static inline VI vi_look_up(VI table, VI index) {
     return vqtbl1q_u8(table, index);
+}
+
+/* q or `value` in the bytes where x has the bit that `bits` has there; in q it is 0. */
+static inline VI vi_or_where(VI q, VI x, VI bits, VI value) {
+    return vorrq_u8(q, vandq_u8(vtstq_u8(x, bits), value));
 }
 
 /* Four bytes of x for every lane. */

@@ -38,18 +38,17 @@ static inline __attribute__((always_inline)) void strip_unpack_q4_1(
 /* The fifth bits of 8 tiles, whose words begin at `qh`. */
 static inline __attribute__((always_inline)) void strip_fifth_bits(
     const uint8_t *const rows[STRIP_WIDTH], size_t qh, size_t step, StripSets *ret) {
-    const uint8_t *lanes[VF_LANES];
-#pragma GCC unroll 16
-    for (size_t l = 0; l < VF_LANES; l++) {
-        size_t c = l / 4, tile = 2 * (l % 4) + c / STRIP_WIDTH;
-        lanes[l] = rows[c % STRIP_WIDTH] + tile * step;
-    }
-    VI bits = load_words32(lanes, qh);
+    VI words[4], turned[4]; /* and what follows them, which is dropped */
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        ret->a[j] = vi_or(ret->a[j], fifth_bits(bits, j));
-        ret->b[j] = vi_or(ret->b[j], fifth_bits(bits, 4 + j));
-    }
+    for (int i = 0; i < 4; i++)
+        words[i] = strip_load_chunks(rows, qh + 2 * i * step, qh + (2 * i + 1) * step);
+    vi_transpose4(words, turned);
+    VI q[8];
+    memcpy(q, ret->a, sizeof(ret->a));
+    memcpy(q + 4, ret->b, sizeof(ret->b));
+    add_fifth_bits(turned[0], q);
+    memcpy(ret->a, q, sizeof(ret->a));
+    memcpy(ret->b, q + 4, sizeof(ret->b));
 }
 
 static inline __attribute__((always_inline)) void strip_unpack_q5_0(
