@@ -25,6 +25,25 @@ static int check(const Kernels *k, const Kernels *oracle, bool quick) {
     return failed;
 }
 
+static bool known_tier(const char *name) {
+    for (size_t i = 0; i < kernels_n_tiers(); i++)
+        if (strcmp(kernels_tier_name(i), name) == 0)
+            return true;
+    return false;
+}
+
+static bool known_type(const char *name) {
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
+        if (kernels_tier(0)->matmul[type] && strcmp(quant_traits(type)->name, name) == 0)
+            return true;
+    return false;
+}
+
+static int refuse(const char *what, const char *name) {
+    fprintf(stderr, "kernels: %s: %s\nusage: kernels [--quick] [TIER], or kernels --bench [TIER [TYPE]]\n", name, what);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     bool benchmark = false, quick = false;
     const char *only = NULL, *type = NULL;
@@ -33,10 +52,12 @@ int main(int argc, char **argv) {
             benchmark = true;
         else if (strcmp(argv[i], "--quick") == 0)
             quick = true;
-        else if (!only)
+        else if (!only && known_tier(argv[i]))
             only = argv[i];
-        else
+        else if (only && benchmark && !type && known_type(argv[i]))
             type = argv[i];
+        else
+            return refuse(only ? "no type of weights to measure" : "no tier of kernels", argv[i]);
 
     int passed = 0, failed = 0;
     for (size_t i = 0; i < kernels_n_tiers(); i++) {
@@ -56,7 +77,8 @@ int main(int argc, char **argv) {
         failed += n;
         passed += 4 - n;
     }
-    if (!benchmark)
-        printf("%d passed, %d failed\n", passed, failed);
-    return failed != 0;
+    if (benchmark)
+        return 0;
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0 ? 1 : passed > 0 ? 0 : 77;
 }
