@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "iq-points.h"
 #include "kernels.h"
 
 static const struct {
@@ -32,6 +33,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void fill_tables(void) {
     uint32_t features = cpu_features();
     Kernels k = {};
+    iq_points_fill();
     for (size_t i = 0; i < ELEMENTSOF(tiers); i++) {
         if ((features & tiers[i].needs) != tiers[i].needs)
             continue;

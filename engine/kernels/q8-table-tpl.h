@@ -2,8 +2,10 @@
 #pragma once
 
 #include "q8-quantize-tpl.h"
+#include "q8-unpack-iq-tpl.h"
 #include "q8-unpack-tpl.h"
 #ifdef STRIP_WIDTH
+#include "strip-unpack-iq-tpl.h"
 #include "strip-unpack-tpl.h"
 #endif
 
@@ -44,6 +46,8 @@ Q8_MATMUL(iq4_nl, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockIQ4_NL))
 Q8_MATMUL(iq4_xs, q8_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS))
 Q8_MATMUL(mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4))
 Q8_MATMUL(tq2_0, q8_small_offset, STRIP_TILE_FOURS, 1, sizeof(BlockTQ2_0))
+Q8_MATMUL(iq3_xxs, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_XXS))
+Q8_MATMUL(iq2_xxs, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ2_XXS))
 
 static void q8_fill(Kernels *k) {
     static const struct {
@@ -61,6 +65,8 @@ static void q8_fill(Kernels *k) {
         {TENSOR_Q5_K, q8_matmul_q5_k},
         {TENSOR_Q6_K, q8_matmul_q6_k},
         {TENSOR_TQ2_0, q8_matmul_tq2_0},
+        {TENSOR_IQ2_XXS, q8_matmul_iq2_xxs},
+        {TENSOR_IQ3_XXS, q8_matmul_iq3_xxs},
         {TENSOR_IQ4_NL, q8_matmul_iq4_nl},
         {TENSOR_IQ4_XS, q8_matmul_iq4_xs},
         {TENSOR_MXFP4, q8_matmul_mxfp4},

@@ -342,3 +342,29 @@ static inline VF vf_low_chunks(VF a, VF b) {
 static inline VF vf_high_chunks(VF a, VF b) {
     return _mm256_permute2f128_ps(a, b, 0x31);
 }
+
+/* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */
+
+typedef __m256i VB; /* 32 */
+
+static inline VB vb_set64(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    return _mm256_setr_epi64x((int64_t)a, (int64_t)b, (int64_t)c, (int64_t)d);
+}
+
+static inline VB vb_set32(
+    uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e, uint32_t f, uint32_t g, uint32_t h) {
+    return _mm256_setr_epi32((int)a, (int)b, (int)c, (int)d, (int)e, (int)f, (int)g, (int)h);
+}
+
+static inline void vb_store(uint8_t *p, VB x) {
+    _mm256_storeu_si256((__m256i *)p, x);
+}
+
+/* Byte i with its sign turned where bit i is set. */
+static inline VB vb_negate(VB x, uint32_t where) {
+    const VB byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const VB bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    VB bits = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)where), byte), bit);
+    VB mask = _mm256_cmpeq_epi8(bits, bit);
+    return _mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
+}

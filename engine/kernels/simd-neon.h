@@ -253,3 +253,32 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
         memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
     return vreinterpretq_u8_u32(vld1q_u32(w));
 }
+
+/* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */
+
+typedef uint8x16x2_t VB; /* 32 */
+
+static inline VB vb_set64(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    return (VB){{vcombine_u8(vcreate_u8(a), vcreate_u8(b)), vcombine_u8(vcreate_u8(c), vcreate_u8(d))}};
+}
+
+static inline VB vb_set32(
+    uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e, uint32_t f, uint32_t g, uint32_t h) {
+    return vb_set64(a | (uint64_t)b << 32, c | (uint64_t)d << 32, e | (uint64_t)f << 32, g | (uint64_t)h << 32);
+}
+
+static inline void vb_store(uint8_t *p, VB x) {
+    vst1q_u8(p, x.val[0]);
+    vst1q_u8(p + 16, x.val[1]);
+}
+
+/* 16 bytes, with the sign of byte i turned where bit i is set. */
+static inline uint8x16_t negate16(uint8x16_t x, uint32_t where) {
+    uint8x16_t bits = vcombine_u8(vdup_n_u8((uint8_t)where), vdup_n_u8((uint8_t)(where >> 8)));
+    uint8x16_t mask = vtstq_u8(bits, vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201)));
+    return vsubq_u8(veorq_u8(x, mask), mask);
+}
+
+static inline VB vb_negate(VB x, uint32_t where) {
+    return (VB){{negate16(x.val[0], where), negate16(x.val[1], where >> 16)}};
+}

@@ -1,0 +1,60 @@
+/* The unpacking of the formats of row-unpack-tpl.h into the tiles of q8-tpl.h: each row on its own, and then turned. */
+#pragma once
+
+#include "q8-unpack-tpl.h"
+#include "row-unpack-tpl.h"
+
+static inline __attribute__((always_inline)) void q8_unpack_rows(RowUnpack *unpack, size_t block_bytes,
+    const int offset, const uint8_t *const rows[VF_LANES], size_t at, Q8Tile *tiles) {
+    uint8_t bytes[VF_LANES][SUPER_BLOCK] __attribute__((aligned(64)));
+    const uint8_t *unpacked[VF_LANES];
+#pragma GCC unroll 1
+    for (int l = 0; l < VF_LANES; l++) {
+        unpack(rows[l] + at / ROW_TILES * block_bytes, bytes[l]);
+        unpacked[l] = bytes[l];
+    }
+#pragma GCC unroll 1
+    for (int g = 0; g < ROW_TILES; g++) {
+        load_columns(unpacked, 32 * g, tiles[g].q);
+        load_columns(unpacked, 32 * g + 16, tiles[g].q + 4);
+        place_all(tiles[g].q, offset);
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq3_xxs(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ3_XXS);
+    VF d = vf_mul(load_halves(rows, block), vf_set(0.5f));
+#pragma GCC unroll 2
+    for (int g = 0; g < 8; g += 4) {
+        VI words[4];
+        load_columns(rows, block + offsetof(BlockIQ3_XXS, signs) + 4 * g, words);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            tiles[g + i].scale[0] = vf_mul(d, vf_add(vf_from_int(vi_shr32(words[i], 28)), vf_set(0.5f)));
+    }
+}
+
+static void q8_unpack_iq3_xxs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq3_xxs(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq3_xxs, sizeof(BlockIQ3_XXS), 0, rows, at, tiles);
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq2_xxs(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ2_XXS);
+    VF d = vf_mul(load_halves(rows, block), vf_set(0.25f));
+#pragma GCC unroll 4
+    for (int g = 0; g < 8; g += 2) {
+        VI words[4]; /* points, signs, points, signs */
+        load_columns(rows, block + offsetof(BlockIQ2_XXS, groups) + 8 * g, words);
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++)
+            tiles[g + i].scale[0] = vf_mul(d, vf_add(vf_from_int(vi_shr32(words[2 * i + 1], 28)), vf_set(0.5f)));
+    }
+}
+
+static void q8_unpack_iq2_xxs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq2_xxs(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq2_xxs, sizeof(BlockIQ2_XXS), 0, rows, at, tiles);
+}
