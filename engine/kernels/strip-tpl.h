@@ -27,7 +27,7 @@ typedef enum StripOrder {
 
 /* Always a constant. */
 typedef struct StripFormat {
-    Q8Kind kind; /* .halves goes with STRIP_TILE_FOURS */
+    const Q8Kind *kind; /* .halves goes with STRIP_TILE_FOURS */
     StripOrder order;
     int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
     size_t row_bytes; /* of a strip in one row */
@@ -87,7 +87,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
 static inline __attribute__((always_inline)) void strip_x(const StripFormat f, const Q8Block *x, StripX *ret) {
     strip_x_set(f, x, 0, ret->q.a, &ret->start_a);
     strip_x_set(f, x, 1, ret->q.b, &ret->start_b);
-    if (f.kind.halves)
+    if (f.kind->halves)
         return;
     float d[2][VF_LANES];
     for (int l = 0; l < VF_LANES; l++)
@@ -104,7 +104,7 @@ static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, c
     q8_sum_start(&sum, Q8_STARTS && f.excess > 0, start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        q8_sum_add(&sum, f.kind.bits, j, w[j], x[j]);
+        q8_sum_add(&sum, f.kind->bits, j, w[j], x[j]);
     return q8_sum_end(&sum);
 }
 
@@ -119,7 +119,7 @@ static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f
 static inline __attribute__((always_inline)) void strip_multiply(
     const StripFormat f, const StripSets *w, const StripX *x, int unit, VF sums[2][STRIP_UNITS]) {
     VF a = strip_sum(f, w->a, x->q.a, x->start_a), b = strip_sum(f, w->b, x->q.b, x->start_b);
-    if (f.kind.halves) {
+    if (f.kind->halves) {
         sums[0][unit] = a;
         sums[1][unit] = b;
     } else
@@ -149,7 +149,7 @@ static inline __attribute__((always_inline)) void strip_turn(
 
 static inline __attribute__((always_inline)) VF strip_add_halves(
     const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, VF acc) {
-    const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
+    const bool takes_min = f.kind->min || (f.kind->offset && Q8_FLOAT_OFFSETS);
 #pragma GCC unroll 2
     for (int set = 0; set < 2; set++) {
         VF turned[4][2];
@@ -168,8 +168,8 @@ static inline __attribute__((always_inline)) VF strip_add_halves(
 /* acc plus the first n_tiles of the strip. */
 static inline __attribute__((always_inline)) VF strip_add(
     const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, size_t n_tiles, VF acc) {
-    const bool takes_min = f.kind.min || (f.kind.offset && Q8_FLOAT_OFFSETS);
-    if (f.kind.halves)
+    const bool takes_min = f.kind->min || (f.kind->offset && Q8_FLOAT_OFFSETS);
+    if (f.kind->halves)
         return strip_add_halves(f, sums, tiles, x, acc);
 
     VF turned[4][2];
@@ -310,7 +310,7 @@ static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *out
 
 /* The functions of one format; the arguments after the kind are its StripFormat. */
 #define Q8_STRIPS(format, kind, ...)                                                                                   \
-    static const StripFormat strip_format_##format = {kind##_kind, __VA_ARGS__};                                       \
+    static const StripFormat strip_format_##format = {&kind##_kind, __VA_ARGS__};                                      \
     static void strip_x_##format(const Q8Block *x, StripX *ret) {                                                      \
         strip_x(strip_format_##format, x, ret);                                                                        \
     }                                                                                                                  \
