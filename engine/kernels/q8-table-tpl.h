@@ -10,6 +10,7 @@
 #endif
 
 Q8_KIND(q8_signed, .bits = 8)
+Q8_KIND(q8_signed_halves, .bits = 8, .halves = true)
 Q8_KIND(q8_small_offset, .bits = 5, .offset = true)
 Q8_KIND(q8_small_min, .bits = 5, .min = true)
 Q8_KIND(q8_small_halves_offset, .bits = 5, .halves = true, .offset = true)
@@ -48,6 +49,9 @@ Q8_MATMUL(mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4))
 Q8_MATMUL(tq2_0, q8_small_offset, STRIP_TILE_FOURS, 1, sizeof(BlockTQ2_0))
 Q8_MATMUL(iq3_xxs, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_XXS))
 Q8_MATMUL(iq2_xxs, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ2_XXS))
+Q8_MATMUL(iq3_s, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_S))
+Q8_MATMUL(iq2_xs, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_XS))
+Q8_MATMUL(iq2_s, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_S))
 
 static void q8_fill(Kernels *k) {
     static const struct {
@@ -66,8 +70,11 @@ static void q8_fill(Kernels *k) {
         {TENSOR_Q6_K, q8_matmul_q6_k},
         {TENSOR_TQ2_0, q8_matmul_tq2_0},
         {TENSOR_IQ2_XXS, q8_matmul_iq2_xxs},
+        {TENSOR_IQ2_XS, q8_matmul_iq2_xs},
         {TENSOR_IQ3_XXS, q8_matmul_iq3_xxs},
         {TENSOR_IQ4_NL, q8_matmul_iq4_nl},
+        {TENSOR_IQ3_S, q8_matmul_iq3_s},
+        {TENSOR_IQ2_S, q8_matmul_iq2_s},
         {TENSOR_IQ4_XS, q8_matmul_iq4_xs},
         {TENSOR_MXFP4, q8_matmul_mxfp4},
     };

@@ -58,3 +58,52 @@ static void q8_unpack_iq2_xxs(const uint8_t *const rows[VF_LANES], size_t at, si
     q8_scales_iq2_xxs(rows, at, n, tiles);
     q8_unpack_rows(row_unpack_iq2_xxs, sizeof(BlockIQ2_XXS), 0, rows, at, tiles);
 }
+
+static inline __attribute__((always_inline)) void q8_scales_iq3_s(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ3_S);
+    VF d = load_halves(rows, block);
+    VI nibbles = load_words32(rows, block + offsetof(BlockIQ3_S, scales));
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++) {
+        VI odd = vi_or(vi_shl32(vi_and(vi_shr32(nibbles, 4 * g), vi_set32(15)), 1), vi_set32(1));
+        tiles[g].scale[0] = vf_mul(d, vf_from_int(odd));
+    }
+}
+
+static void q8_unpack_iq3_s(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq3_s(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq3_s, sizeof(BlockIQ3_S), 0, rows, at, tiles);
+}
+
+/* Of IQ2_XS and IQ2_S: a nibble for 16 elements. */
+static inline __attribute__((always_inline)) void iq2_scales(
+    const uint8_t *const rows[VF_LANES], size_t block, size_t scales, Q8Tile *tiles) {
+    VF d = vf_mul(load_halves(rows, block), vf_set(0.25f));
+    const VI nibbles[2] = {load_words32(rows, block + scales), load_words32(rows, block + scales + 4)};
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++) {
+        VI nibble = vi_and(vi_shr32(nibbles[s / 8], 4 * (s % 8)), vi_set32(15));
+        tiles[s / 2].scale[s % 2] = vf_mul(d, vf_add(vf_from_int(nibble), vf_set(0.5f)));
+    }
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq2_xs(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    iq2_scales(rows, at / 8 * sizeof(BlockIQ2_XS), offsetof(BlockIQ2_XS, scales), tiles);
+}
+
+static void q8_unpack_iq2_xs(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq2_xs(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq2_xs, sizeof(BlockIQ2_XS), 0, rows, at, tiles);
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq2_s(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    iq2_scales(rows, at / 8 * sizeof(BlockIQ2_S), offsetof(BlockIQ2_S, scales), tiles);
+}
+
+static void q8_unpack_iq2_s(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq2_s(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq2_s, sizeof(BlockIQ2_S), 0, rows, at, tiles);
+}

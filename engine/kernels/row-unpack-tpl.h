@@ -12,6 +12,11 @@
 /* The 256 elements of a block. A function of its own: tiles and strips, for one row of x and for more, all call it. */
 typedef void RowUnpack(const uint8_t *block, uint8_t out[SUPER_BLOCK]);
 
+typedef uint8_t U8x4 __attribute__((vector_size(4)));
+typedef uint8_t U8x8 __attribute__((vector_size(8)));
+typedef uint8_t U8x16 __attribute__((vector_size(16)));
+typedef uint16_t U16x8 __attribute__((vector_size(16)));
+typedef uint16_t U16x16 __attribute__((vector_size(32)));
 typedef uint32_t U32x8 __attribute__((vector_size(32)));
 typedef uint64_t U64x4 __attribute__((vector_size(32)));
 
@@ -23,6 +28,29 @@ static inline __attribute__((always_inline)) U32x8 even_signs(U32x8 sevens) {
     parity ^= parity >> 2;
     parity ^= parity >> 1;
     return s | (parity & 0x01010101) << 7;
+}
+
+static inline __attribute__((always_inline)) VB tile_of_points4(const uint32_t *points, const uint16_t i[8]) {
+    return vb_set32(
+        points[i[0]], points[i[1]], points[i[2]], points[i[3]], points[i[4]], points[i[5]], points[i[6]], points[i[7]]);
+}
+
+static inline __attribute__((always_inline)) VB tile_of_points8(const uint64_t *points, const uint16_t i[4]) {
+    return vb_set64(points[i[0]], points[i[1]], points[i[2]], points[i[3]]);
+}
+
+/* Sixteen indices of more than 8 bits, the lowest of them a byte each, the `bits` others of four indices in a lane of
+ * `high`, from its lowest bits on. */
+static inline __attribute__((always_inline)) void long_indices(
+    const uint8_t low[16], U64x4 high, const int bits, uint16_t ret[16]) {
+    U64x4 fields = {};
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        fields |= high << (8 + (16 - bits) * k) & ((UINT64_C(1) << bits) - 1) << (8 + 16 * k);
+    U8x16 bytes;
+    memcpy(&bytes, low, sizeof(bytes));
+    U16x16 i = __builtin_convertvector(bytes, U16x16) | (U16x16)fields;
+    memcpy(ret, &i, sizeof(i));
 }
 
 static void row_unpack_iq3_xxs(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
@@ -55,5 +83,55 @@ static void row_unpack_iq2_xxs(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
         const uint8_t *i = b->groups[g].grid;
         VB tile = vb_set64(points[i[0]], points[i[1]], points[i[2]], points[i[3]]);
         vb_store(out + 32 * g, vb_negate(tile, signs[g % 4 * 2 + g / 4]));
+    }
+}
+
+static void row_unpack_iq3_s(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockIQ3_S *b = (const BlockIQ3_S *)block;
+    const U16x8 bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint16_t at[SUPER_BLOCK / 4];
+    for (int g = 0; g < ROW_TILES; g++) {
+        U8x8 low;
+        memcpy(&low, b->qs + 8 * g, sizeof(low));
+        U16x8 i = __builtin_convertvector(low, U16x8) | ((U16x8)((bit & b->qh[g]) == bit) & 256);
+        memcpy(at + 8 * g, &i, sizeof(i));
+    }
+    for (int g = 0; g < ROW_TILES; g++) {
+        uint32_t signs;
+        memcpy(&signs, b->signs + 4 * g, sizeof(signs));
+        vb_store(out + 32 * g, vb_negate(tile_of_points4(iq_points.iq3_s, at + 8 * g), signs));
+    }
+}
+
+static void row_unpack_iq2_xs(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockIQ2_XS *b = (const BlockIQ2_XS *)block;
+    uint16_t at[SUPER_BLOCK / 8];
+    uint32_t signs[ROW_TILES];
+    for (int part = 0; part < 2; part++) {
+        U16x16 words;
+        memcpy(&words, &b->qs[16 * part], sizeof(words));
+        U16x16 i = words & 511, s = words >> 9, parity = s ^ s >> 4;
+        parity ^= parity >> 2;
+        parity ^= parity >> 1;
+        U8x16 eights = __builtin_convertvector(s | (parity & 1) << 7, U8x16);
+        memcpy(at + 16 * part, &i, sizeof(i));
+        memcpy(signs + 4 * part, &eights, sizeof(eights));
+    }
+    for (int g = 0; g < ROW_TILES; g++)
+        vb_store(out + 32 * g, vb_negate(tile_of_points8(iq_points.iq2_xs, at + 4 * g), signs[g]));
+}
+
+static void row_unpack_iq2_s(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockIQ2_S *b = (const BlockIQ2_S *)block;
+    uint16_t at[SUPER_BLOCK / 8];
+    for (int part = 0; part < 2; part++) {
+        U8x4 high;
+        memcpy(&high, b->qh + 4 * part, sizeof(high));
+        long_indices(b->qs + 16 * part, __builtin_convertvector(high, U64x4), 2, at + 16 * part);
+    }
+    for (int g = 0; g < ROW_TILES; g++) {
+        uint32_t signs;
+        memcpy(&signs, b->signs + 4 * g, sizeof(signs));
+        vb_store(out + 32 * g, vb_negate(tile_of_points8(iq_points.iq2_s, at + 4 * g), signs));
     }
 }

@@ -36,3 +36,6 @@ static inline __attribute__((always_inline)) void strip_unpack_rows(RowUnpack *u
 
 STRIP_ROWS(iq3_xxs, BlockIQ3_XXS, STRIP_TILE_PAIRS, true)
 STRIP_ROWS(iq2_xxs, BlockIQ2_XXS, STRIP_TILE_PAIRS, true)
+STRIP_ROWS(iq3_s, BlockIQ3_S, STRIP_TILE_PAIRS, true)
+STRIP_ROWS(iq2_xs, BlockIQ2_XS, STRIP_TILE_FOURS, true)
+STRIP_ROWS(iq2_s, BlockIQ2_S, STRIP_TILE_FOURS, true)
