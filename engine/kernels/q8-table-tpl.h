@@ -52,6 +52,8 @@ Q8_MATMUL(iq2_xxs, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ2_XXS))
 Q8_MATMUL(iq3_s, q8_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_S))
 Q8_MATMUL(iq2_xs, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_XS))
 Q8_MATMUL(iq2_s, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_S))
+Q8_MATMUL(iq1_s, q8_small_offset, STRIP_TILE_PAIRS, 9, sizeof(BlockIQ1_S))
+Q8_MATMUL(iq1_m, q8_small_halves_offset, STRIP_TILE_FOURS, 9, sizeof(BlockIQ1_M))
 
 static void q8_fill(Kernels *k) {
     static const struct {
@@ -72,10 +74,12 @@ static void q8_fill(Kernels *k) {
         {TENSOR_IQ2_XXS, q8_matmul_iq2_xxs},
         {TENSOR_IQ2_XS, q8_matmul_iq2_xs},
         {TENSOR_IQ3_XXS, q8_matmul_iq3_xxs},
+        {TENSOR_IQ1_S, q8_matmul_iq1_s},
         {TENSOR_IQ4_NL, q8_matmul_iq4_nl},
         {TENSOR_IQ3_S, q8_matmul_iq3_s},
         {TENSOR_IQ2_S, q8_matmul_iq2_s},
         {TENSOR_IQ4_XS, q8_matmul_iq4_xs},
+        {TENSOR_IQ1_M, q8_matmul_iq1_m},
         {TENSOR_MXFP4, q8_matmul_mxfp4},
     };
     for (size_t i = 0; i < ELEMENTSOF(formats); i++) {

@@ -107,3 +107,44 @@ static void q8_unpack_iq2_s(const uint8_t *const rows[VF_LANES], size_t at, size
     q8_scales_iq2_s(rows, at, n, tiles);
     q8_unpack_rows(row_unpack_iq2_s, sizeof(BlockIQ2_S), 0, rows, at, tiles);
 }
+
+/* One more than twice the three bits at `at`, times d / 8. */
+static inline __attribute__((always_inline)) VF iq1_scale(VF d, VI word, const int at) {
+    VI odd = vi_or(vi_shl32(vi_and(vi_shr32(word, at), vi_set32(7)), 1), vi_set32(1));
+    return vf_mul(vf_mul(d, vf_set(0.125f)), vf_from_int(odd));
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq1_s(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t block = at / 8 * sizeof(BlockIQ1_S);
+    VF d = load_halves(rows, block);
+    VI words[4];
+    load_columns(rows, block + offsetof(BlockIQ1_S, qh), words);
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++)
+        set_scale(&tiles[g], 0, iq1_scale(d, words[g / 2], 12 + 16 * (g % 2)), 9);
+}
+
+static void q8_unpack_iq1_s(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq1_s(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq1_s, sizeof(BlockIQ1_S), 9, rows, at, tiles);
+}
+
+static inline __attribute__((always_inline)) void q8_scales_iq1_m(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    size_t scales = at / 8 * sizeof(BlockIQ1_M) + offsetof(BlockIQ1_M, scales);
+    const VI words[2] = {load_words32(rows, scales), load_words32(rows, scales + 4)};
+    VI half = vi_set32(0); /* of the top nibbles of the four scales */
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        half = vi_or(half, vi_shl32(vi_and(vi_shr32(words[i / 2], 12 + 16 * (i % 2)), vi_set32(15)), 4 * i));
+    VF d = vf_from_half_lanes(half);
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++)
+        set_scale(&tiles[s / 2], s % 2, iq1_scale(d, words[s / 8], 16 * (s / 4 % 2) + 3 * (s % 4)), 9);
+}
+
+static void q8_unpack_iq1_m(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_iq1_m(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_iq1_m, sizeof(BlockIQ1_M), 9, rows, at, tiles);
+}

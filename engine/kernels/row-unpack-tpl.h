@@ -15,6 +15,7 @@ typedef void RowUnpack(const uint8_t *block, uint8_t out[SUPER_BLOCK]);
 typedef uint8_t U8x4 __attribute__((vector_size(4)));
 typedef uint8_t U8x8 __attribute__((vector_size(8)));
 typedef uint8_t U8x16 __attribute__((vector_size(16)));
+typedef uint16_t U16x4 __attribute__((vector_size(8)));
 typedef uint16_t U16x8 __attribute__((vector_size(16)));
 typedef uint16_t U16x16 __attribute__((vector_size(32)));
 typedef uint32_t U32x8 __attribute__((vector_size(32)));
@@ -39,14 +40,14 @@ static inline __attribute__((always_inline)) VB tile_of_points8(const uint64_t *
     return vb_set64(points[i[0]], points[i[1]], points[i[2]], points[i[3]]);
 }
 
-/* Sixteen indices of more than 8 bits, the lowest of them a byte each, the `bits` others of four indices in a lane of
- * `high`, from its lowest bits on. */
+/* Sixteen indices: of each a byte, and `bits` higher ones in fields `step` apart, those of four indices in a lane of
+ * `high`. */
 static inline __attribute__((always_inline)) void long_indices(
-    const uint8_t low[16], U64x4 high, const int bits, uint16_t ret[16]) {
+    const uint8_t low[16], U64x4 high, const int bits, const int step, uint16_t ret[16]) {
     U64x4 fields = {};
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++)
-        fields |= high << (8 + (16 - bits) * k) & ((UINT64_C(1) << bits) - 1) << (8 + 16 * k);
+        fields |= high << (8 + (16 - step) * k) & ((UINT64_C(1) << bits) - 1) << (8 + 16 * k);
     U8x16 bytes;
     memcpy(&bytes, low, sizeof(bytes));
     U16x16 i = __builtin_convertvector(bytes, U16x16) | (U16x16)fields;
@@ -127,11 +128,48 @@ static void row_unpack_iq2_s(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
     for (int part = 0; part < 2; part++) {
         U8x4 high;
         memcpy(&high, b->qh + 4 * part, sizeof(high));
-        long_indices(b->qs + 16 * part, __builtin_convertvector(high, U64x4), 2, at + 16 * part);
+        long_indices(b->qs + 16 * part, __builtin_convertvector(high, U64x4), 2, 2, at + 16 * part);
     }
     for (int g = 0; g < ROW_TILES; g++) {
         uint32_t signs;
         memcpy(&signs, b->signs + 4 * g, sizeof(signs));
         vb_store(out + 32 * g, vb_negate(tile_of_points8(iq_points.iq2_s, at + 4 * g), signs));
+    }
+}
+
+/* A tile of points of IQ1, and 2 more where the shift goes up: eight times an element, 9 too high. */
+static inline __attribute__((always_inline)) void store_shifted(const uint16_t i[4], U64x4 up, uint8_t out[32]) {
+    const uint64_t *points = iq_points.iq1;
+    U64x4 tile = {points[i[0]], points[i[1]], points[i[2]], points[i[3]]};
+    tile += up & 0x0202020202020202u;
+    memcpy(out, &tile, sizeof(tile));
+}
+
+static void row_unpack_iq1_s(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockIQ1_S *b = (const BlockIQ1_S *)block;
+    uint16_t at[SUPER_BLOCK / 8];
+    for (int part = 0; part < 2; part++) {
+        U16x4 high;
+        memcpy(&high, &b->qh[4 * part], sizeof(high));
+        long_indices(b->qs + 16 * part, __builtin_convertvector(high, U64x4), 3, 3, at + 16 * part);
+    }
+    for (int g = 0; g < ROW_TILES; g++) {
+        uint64_t up = (uint64_t)(b->qh[g] >> 15) - 1;
+        store_shifted(at + 4 * g, (U64x4){up, up, up, up}, out + 32 * g);
+    }
+}
+
+static void row_unpack_iq1_m(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockIQ1_M *b = (const BlockIQ1_M *)block;
+    const U64x4 down = {0x8, 0x80, 0x800, 0x8000};
+    uint16_t at[SUPER_BLOCK / 8];
+    for (int part = 0; part < 2; part++) {
+        U16x4 high;
+        memcpy(&high, b->qh + 8 * part, sizeof(high));
+        long_indices(b->qs + 16 * part, __builtin_convertvector(high, U64x4), 3, 4, at + 16 * part);
+    }
+    for (int g = 0; g < ROW_TILES; g++) {
+        uint64_t four = b->qh[2 * g] | b->qh[2 * g + 1] << 8;
+        store_shifted(at + 4 * g, (U64x4)((down & four) == 0), out + 32 * g);
     }
 }
