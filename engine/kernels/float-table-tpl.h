@@ -5,7 +5,7 @@
 #include "vector-tpl.h"
 
 static void matmul_f32(const Matmul *m) {
-    matmul_floats(FLOAT_32, m, NULL);
+    matmul_floats(FLOAT_32, m, m->traits->dequantize);
 }
 
 static void matmul_f16(const Matmul *m) {

@@ -124,9 +124,13 @@ static inline VF vf_load_bfloat(const void *p) {
 }
 
 /* Written out, since gcc takes a loop that only prefetches for one that does nothing. */
+static inline void prefetch_line(const uint8_t *p) {
+    __asm__ volatile("prfm pldl1keep, [%0]" : : "r"(p));
+}
+
 static inline void prefetch_range(const uint8_t *p, size_t size) {
     for (size_t i = 0; i < size; i += 64)
-        __asm__ volatile("prfm pldl1keep, [%0]" : : "r"(p + i));
+        prefetch_line(p + i);
 }
 
 /* Integral values in [-127, 127] as bytes. */
