@@ -38,10 +38,11 @@ int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
             block, c->head_dim_k, c->head_dim_v);
     KvLayout l = {
         .type = type,
-        .k_row_bytes = quant_bytes(tensor_type, (size_t)c->n_kv_heads * c->head_dim_k),
-        .v_row_bytes = c->latent.kv_rank ? 0 : quant_bytes(tensor_type, (size_t)c->n_kv_heads * c->head_dim_v),
+        .k_row_bytes = quant_bytes(tensor_type, c->head_dim_k),
+        .v_row_bytes = c->latent.kv_rank ? 0 : quant_bytes(tensor_type, c->head_dim_v),
     };
-    l.layer_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
+    l.head_bytes = KV_PAGE_TOKENS * (l.k_row_bytes + l.v_row_bytes);
+    l.layer_bytes = c->n_kv_heads * l.head_bytes;
     l.page_bytes = l.layer_bytes * c->n_layers;
     *ret = l;
     return 0;

@@ -7,12 +7,14 @@
 
 #define KV_PAGE_TOKENS 32u
 
-/* Where the rows of a page lie: for each layer KV_PAGE_TOKENS key rows, then as many value rows. The pool sees only
- * page_bytes. */
+/* Where things lie in a page: for each layer and in it each head the keys of KV_PAGE_TOKENS positions, then as many
+ * rows of values, so that what is read together is one piece. Keys lie as kernels/key-columns.h says; only latents,
+ * whose end is the values, as rows. The pool sees only page_bytes. */
 typedef struct KvLayout {
     EngineKvType type;
-    size_t k_row_bytes; /* all heads of one position in one layer */
-    size_t v_row_bytes;
+    size_t k_row_bytes; /* of one position and head in one layer */
+    size_t v_row_bytes; /* 0: latents */
+    size_t head_bytes;
     size_t layer_bytes;
     size_t page_bytes; /* multiple of 64 */
 } KvLayout;

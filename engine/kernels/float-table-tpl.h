@@ -1,6 +1,7 @@
 /* The slots of the table that work on floats. */
 #pragma once
 
+#include "attention-tpl.h"
 #include "matmul-tpl.h"
 #include "vector-tpl.h"
 
@@ -39,6 +40,11 @@ static void float_fill(Kernels *k) {
     k->rms_norm = vector_rms_norm;
     k->rope_interleaved = vector_rope_interleaved;
     k->rope_halves = vector_rope_halves;
+    k->key_scores[TENSOR_F32] = key_scores_f32;
+    k->key_scores[TENSOR_F16] = key_scores_f16;
+    k->key_scores[TENSOR_Q8_0] = key_scores_q8_0;
     k->softmax_block = vector_softmax_block;
-    k->weighted_sum = vector_weighted_sum;
+    k->weighted_sum[TENSOR_F32] = weighted_sum_f32;
+    k->weighted_sum[TENSOR_F16] = weighted_sum_f16;
+    k->weighted_sum[TENSOR_Q8_0] = weighted_sum_q8_0;
 }

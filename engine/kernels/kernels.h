@@ -55,16 +55,34 @@ typedef struct Matmul {
     size_t n_out, n_rows, k; /* k: whole blocks */
 } Matmul;
 
+/* Positions whose keys lie together; see key-columns.h. */
+#define KEY_COLUMNS 32u
+
+/* scores[r][j] = q[r] times the key of position j, for all KEY_COLUMNS of them: where a position has no key yet, its
+ * score is anything. */
+typedef struct KeyScores {
+    TensorType type; /* of the keys */
+    const uint8_t *keys;
+    const float *q; /* [n_rows][width] */
+    size_t q_stride;
+    float *scores;
+    size_t scores_stride;
+    size_t n_rows, width; /* width: whole blocks */
+    const uint8_t *ahead; /* as many bytes as the keys, that will be wanted soon; NULL: nothing */
+} KeyScores;
+
 /* The values of one page under a set of attention weights, added to what the pages before gave. */
 typedef struct WeightedSum {
-    float *acc; /* [n_rows][width]: acc = acc * rescale[r] + sum over j < n of p[r][j] * v[j] */
+    TensorType type; /* of the values */
+    float *acc;      /* [n_rows][width]: acc = acc * rescale[r] + sum over j < n of p[r][j] * v[j] */
     size_t acc_stride;
-    const float *rescale; /* [n_rows] */
+    const float *rescale; /* [n_rows]; NULL: all 1 */
     const float *p;       /* [n_rows][n] */
     size_t p_stride;
-    const float *v; /* [n][width] */
+    const uint8_t *v; /* [n] rows of width elements, v_stride bytes apart */
     size_t v_stride;
-    size_t n_rows, n, width;
+    size_t n_rows, n, width; /* width: whole blocks */
+    const uint8_t *ahead;    /* as v, that will be wanted soon; NULL: nothing */
 } WeightedSum;
 
 typedef struct Kernels {
@@ -92,7 +110,9 @@ typedef struct Kernels {
      * turns the scores into exp(score - *max), brings *sum up to date, and returns exp(old max - new max), by which
      * whatever was weighted before must be multiplied. Start with *max = -INFINITY, *sum = 0. n >= 1. */
     float (*softmax_block)(float *scores, size_t n, float *max, float *sum);
-    void (*weighted_sum)(const WeightedSum *s);
+    /* Of the types that cached rows have: F32, F16, Q8_0. */
+    void (*key_scores[TENSOR_TYPE_COUNT])(const KeyScores *s);
+    void (*weighted_sum[TENSOR_TYPE_COUNT])(const WeightedSum *s);
 } Kernels;
 
 /* The table for this CPU, cut off above the tier that the environment variable INFERD_KERNELS_MAX names (for tests and

@@ -4,6 +4,7 @@
 
 #include "blocks.h"
 #include "kernels.h"
+#include "key-columns.h"
 
 #define CHUNK 256 /* elements dequantised at a time: a multiple of every block size */
 
@@ -94,13 +95,34 @@ static float softmax_block(float *scores, size_t n, float *max, float *sum) {
     return rescale;
 }
 
-static void weighted_sum(const WeightedSum *s) {
+static void key_scores(const KeyScores *s) {
     for (size_t r = 0; r < s->n_rows; r++)
-        for (size_t d = 0; d < s->width; d++) {
-            double sum = (double)s->acc[r * s->acc_stride + d] * s->rescale[r];
-            for (size_t j = 0; j < s->n; j++)
-                sum += (double)s->p[r * s->p_stride + j] * s->v[j * s->v_stride + d];
-            s->acc[r * s->acc_stride + d] = (float)sum;
+        for (size_t j = 0; j < KEY_COLUMNS; j++) {
+            double sum = 0;
+            for (size_t i = 0; i < s->width; i++)
+                sum += (double)s->q[r * s->q_stride + i] * key_at(s->type, s->keys, i, j);
+            s->scores[r * s->scores_stride + j] = (float)sum;
+        }
+}
+
+static void weighted_sum(const WeightedSum *s) {
+    const QuantTraits *t = quant_traits(s->type);
+    float v[CHUNK];
+
+    for (size_t r = 0; r < s->n_rows; r++)
+        for (size_t d = 0; d < s->width; d += CHUNK) {
+            size_t n = MIN(s->width - d, (size_t)CHUNK);
+            float *acc = s->acc + r * s->acc_stride + d;
+            double sums[CHUNK];
+            for (size_t i = 0; i < n; i++)
+                sums[i] = (double)acc[i] * (s->rescale ? s->rescale[r] : 1);
+            for (size_t j = 0; j < s->n; j++) {
+                t->dequantize(s->v + j * s->v_stride + d / t->block_size * t->block_bytes, v, n);
+                for (size_t i = 0; i < n; i++)
+                    sums[i] += (double)s->p[r * s->p_stride + j] * v[i];
+            }
+            for (size_t i = 0; i < n; i++)
+                acc[i] = (float)sums[i];
         }
 }
 
@@ -115,7 +137,8 @@ void kernels_fill_scalar(Kernels *k) {
         .rope_interleaved = rope_interleaved,
         .rope_halves = rope_halves,
         .softmax_block = softmax_block,
-        .weighted_sum = weighted_sum,
+        .key_scores = {[TENSOR_F32] = key_scores, [TENSOR_F16] = key_scores, [TENSOR_Q8_0] = key_scores},
+        .weighted_sum = {[TENSOR_F32] = weighted_sum, [TENSOR_F16] = weighted_sum, [TENSOR_Q8_0] = weighted_sum},
     };
     for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
         const QuantTraits *traits = quant_traits(type);

@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_LANES    8
-#define MATMUL_ROWS 3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
+#define VF_LANES          8
+#define MATMUL_ROWS       3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
+#define ATTENTION_VECTORS 1
 
 typedef __m256 VF;
 typedef __m256i VI;
@@ -114,6 +115,17 @@ static inline float vf_max_lane(VF a) {
 
 static inline VF vf_load_half(const void *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+
+/* The same half in every lane. */
+static inline VF vf_set_half(const void *p) {
+    uint16_t half;
+    memcpy(&half, p, sizeof(half));
+    return _mm256_cvtph_ps(_mm_set1_epi16((short)half));
+}
+
+static inline VF vf_load_i8(const void *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
 }
 
 static inline void vf_store_half(uint16_t *p, VF x) {

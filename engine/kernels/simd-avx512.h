@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_LANES    16
-#define MATMUL_ROWS 6 /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
+#define VF_LANES          16
+#define MATMUL_ROWS       6 /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
+#define ATTENTION_VECTORS 2
 
 typedef __m512 VF;
 typedef __m512i VI;
@@ -121,6 +122,17 @@ static inline float vf_max_lane(VF a) {
 
 static inline VF vf_load_half(const void *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+/* The same half in every lane. */
+static inline VF vf_set_half(const void *p) {
+    uint16_t half;
+    memcpy(&half, p, sizeof(half));
+    return _mm512_cvtph_ps(_mm256_set1_epi16((short)half));
+}
+
+static inline VF vf_load_i8(const void *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
 }
 
 static inline void vf_store_half(uint16_t *p, VF x) {

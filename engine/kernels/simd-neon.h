@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_LANES    4
-#define MATMUL_ROWS 5 /* rows of x in one register tile: 4 * 5 sums, 4 weights and 1 x of the 32 registers */
+#define VF_LANES          4
+#define MATMUL_ROWS       5 /* rows of x in one register tile: 4 * 5 sums, 4 weights and 1 x of the 32 registers */
+#define ATTENTION_VECTORS 2
 
 typedef float32x4_t VF;
 typedef uint8x16_t VI; /* bytes, or whatever else a function says */
@@ -111,6 +112,20 @@ static inline VF vf_load_half(const void *p) {
     uint16_t h[VF_LANES];
     memcpy(h, p, sizeof(h));
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(h)));
+}
+
+/* The same half in every lane. */
+static inline VF vf_set_half(const void *p) {
+    uint16_t half;
+    memcpy(&half, p, sizeof(half));
+    return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half)));
+}
+
+static inline VF vf_load_i8(const void *p) {
+    uint32_t four;
+    memcpy(&four, p, sizeof(four));
+    int16x8_t words = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)));
 }
 
 static inline void vf_store_half(uint16_t *p, VF x) {

@@ -50,14 +50,15 @@ static void attend(Worker *w, uint32_t head, size_t row, size_t n_rows) {
         rescale[r] = p->kernels->softmax_block(scores + r * n, n, &max, &sums[r]);
         memset(out + r * out_width, 0, c->head_dim_v * sizeof(float));
     }
-    p->kernels->weighted_sum(&(WeightedSum){
+    p->kernels->weighted_sum[TENSOR_F32](&(WeightedSum){
+        .type = TENSOR_F32,
         .acc = out,
         .acc_stride = out_width,
         .rescale = rescale,
         .p = scores,
         .p_stride = n,
-        .v = p->v + kv_head * c->head_dim_v,
-        .v_stride = v_width,
+        .v = (const uint8_t *)(p->v + kv_head * c->head_dim_v),
+        .v_stride = v_width * sizeof(float),
         .n_rows = n_rows,
         .n = n,
         .width = c->head_dim_v,

@@ -62,17 +62,18 @@ static void absorb_rows(
         ones[r] = 1;
         memset(out + r * out_stride, 0, m->kv_rank * sizeof(float));
     }
-    const WeightedSum s = {.acc = out,
+    const WeightedSum s = {.type = TENSOR_F32,
+        .acc = out,
         .acc_stride = out_stride,
         .rescale = ones,
         .p = q,
         .p_stride = q_stride,
-        .v = rows,
-        .v_stride = m->kv_rank,
+        .v = (const uint8_t *)rows,
+        .v_stride = m->kv_rank * sizeof(float),
         .n_rows = p->n_rows,
         .n = m->nope,
         .width = m->kv_rank};
-    p->kernels->weighted_sum(&s);
+    p->kernels->weighted_sum[s.type](&s);
 }
 
 static void absorb_head(Worker *w, const LayerWeights *l, uint32_t head) {

@@ -1,5 +1,5 @@
 /* Attention of query rows over the pages that hold their past, for grouped queries and for latents alike, with the
- * softmax done page by page (Dao et al. 2022, arXiv 2205.14135), so that no score outlives its page.
+ * softmax done block by block (Dao et al. 2022, arXiv 2205.14135), so that no score outlives its block.
  *
  * The past is cut at absolute positions into spans of SPAN_PAGES pages. Each span is gone through by itself, and what
  * the spans leave of a query is merged in their order. So a row meets the same blocks in the same order whether it is
@@ -10,8 +10,13 @@
 
 #include "layers/pass.h"
 
+/* Pages whose scores are turned into weights at a time: a maximum, a sum and a change of scale for all of them. */
+#define BLOCK_PAGES  4u
+#define BLOCK_TOKENS (BLOCK_PAGES * KV_PAGE_TOKENS)
+_Static_assert(SPAN_PAGES % BLOCK_PAGES == 0, "a span is whole blocks");
+
 /* Query vectors that share one pass over the pages: enough to pay for unpacking them, few enough that they, their sums
- * and a page stay in the second-level cache. */
+ * and a block stay in the second-level cache. */
 #define TILE_QUERIES 48u
 
 /* Below this many items of work for each worker, spans are dealt out one by one. */
@@ -40,13 +45,14 @@ typedef struct Tile {
     float *q;        /* [n][head_dim_k], scaled */
     Partial span;    /* of the span under way */
     Partial whole;   /* of all spans so far */
-    float *scores;   /* [n][KV_PAGE_TOKENS] */
-    float *unpacked; /* [KV_PAGE_TOKENS][the wider of keys and values] */
+    float *scores;   /* [n][BLOCK_TOKENS] */
+    float *unpacked; /* [KV_PAGE_TOKENS][head_dim_k] */
     float *rescale;  /* [n] */
     uint32_t kv_head;
     uint32_t head; /* the first of n_heads */
     uint32_t n_heads;
     uint32_t n;
+    uint32_t end_page; /* behind the last page of the span under way */
 } Tile;
 
 static size_t tile_queries(const Config *c) {
@@ -63,8 +69,7 @@ static Partial partial_at(const Config *c, float *floats, size_t n) {
 
 size_t attention_paged_scratch(const Config *c) {
     size_t n = tile_queries(c);
-    return n * (c->head_dim_k + KV_PAGE_TOKENS + 1) + 2 * partial_floats(c, n) +
-           (size_t)KV_PAGE_TOKENS * MAX(c->head_dim_k, c->head_dim_v);
+    return n * (c->head_dim_k + BLOCK_TOKENS + 1) + 2 * partial_floats(c, n) + (size_t)KV_PAGE_TOKENS * c->head_dim_k;
 }
 
 static Tile tile_layout(const Config *c, float *scratch) {
@@ -73,8 +78,8 @@ static Tile tile_layout(const Config *c, float *scratch) {
     t.span = partial_at(c, t.q + n * c->head_dim_k, n);
     t.whole = partial_at(c, t.span.acc + partial_floats(c, n), n);
     t.unpacked = t.whole.acc + partial_floats(c, n);
-    t.scores = t.unpacked + (size_t)KV_PAGE_TOKENS * MAX(c->head_dim_k, c->head_dim_v);
-    t.rescale = t.scores + n * KV_PAGE_TOKENS;
+    t.scores = t.unpacked + (size_t)KV_PAGE_TOKENS * c->head_dim_k;
+    t.rescale = t.scores + n * BLOCK_TOKENS;
     return t;
 }
 
@@ -100,67 +105,131 @@ static void load_queries(const Pass *p, const LayerWeights *l, const AttentionTa
     }
 }
 
-/* ---- a page */
+/* ---- a block of pages */
 
-/* n vectors of `width` floats of a page's rows: where they lie, or unpacked into the tile. */
-static const float *page_floats(
-    const Pass *p, const uint8_t *rows, size_t row_bytes, uint32_t n, size_t width, Tile *t, size_t *ret_stride) {
-    TensorType type = kv_tensor_type(p->kv.type);
-    if (type == TENSOR_F32) {
-        *ret_stride = row_bytes / sizeof(float);
-        return (const float *)rows;
-    }
-    for (uint32_t j = 0; j < n; j++)
-        p->kernels->dequantize[type](rows + j * row_bytes, t->unpacked + j * width, width);
-    *ret_stride = width;
-    return t->unpacked;
+static const uint8_t *task_keys(
+    const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t page, const Tile *t) {
+    return kv_keys(p, p->rows[task->row].pages[page], layer, t->kv_head);
 }
 
-/* Scores of every query of the tile against the first n keys of a page. Halves are multiplied as they lie; rows of
- * bytes become floats first, so that the queries need not become bytes. */
-static void page_scores(const Pass *p, const uint8_t *keys, uint32_t n, Tile *t) {
-    const Config *c = p->config;
-    TensorType type = kv_tensor_type(p->kv.type);
-    const uint8_t *head = keys + quant_bytes(type, (size_t)t->kv_head * c->head_dim_k);
-    size_t stride = p->kv.k_row_bytes;
+/* Keys of a page, or values, are a piece. A block's keys are read first and then its values; what is read AHEAD pieces
+ * after a page's is asked for while that is computed, since memory takes about as long to answer. */
+#define AHEAD 2u
 
-    if (type != TENSOR_F16) {
-        size_t floats;
-        head = (const uint8_t *)page_floats(p, head, stride, n, c->head_dim_k, t, &floats);
-        stride = floats * sizeof(float);
+static const uint8_t *piece_ahead(
+    const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t page, bool values, const Tile *t) {
+    uint32_t first = page / BLOCK_PAGES * BLOCK_PAGES, n = MIN(t->end_page - first, BLOCK_PAGES);
+    uint32_t piece = page - first + (values ? n : 0) + AHEAD;
+    uint32_t then = piece < 2 * n ? first + piece % n : first + piece - n;
+    if (p->kv.v_row_bytes == 0 || then >= t->end_page)
+        return NULL;
+    const uint8_t *keys = task_keys(p, task, layer, then, t);
+    return piece >= n && piece < 2 * n ? keys + KV_PAGE_TOKENS * p->kv.k_row_bytes : keys;
+}
+
+/* Scores against rows of keys, as latents have them. Halves are multiplied as they lie; rows of bytes become floats
+ * first, so that the queries need not become bytes. */
+static void row_scores(const Pass *p, const uint8_t *keys, uint32_t n, float *scores, Tile *t) {
+    size_t width = p->config->head_dim_k, stride = p->kv.k_row_bytes;
+    TensorType type = kv_tensor_type(p->kv.type);
+
+    if (p->kernels->act[type] != ACT_F32) {
+        for (uint32_t j = 0; j < n; j++)
+            p->kernels->dequantize[type](keys + j * stride, t->unpacked + j * width, width);
+        keys = (const uint8_t *)t->unpacked;
+        stride = width * sizeof(float);
         type = TENSOR_F32;
     }
     const Matmul m = {
         .traits = quant_traits(type),
-        .w = head,
+        .w = keys,
         .w_stride = stride,
         .x = (const uint8_t *)t->q,
-        .x_stride = c->head_dim_k * sizeof(float),
-        .y = t->scores,
-        .y_stride = KV_PAGE_TOKENS,
+        .x_stride = width * sizeof(float),
+        .y = scores,
+        .y_stride = BLOCK_TOKENS,
         .n_out = n,
         .n_rows = t->n,
-        .k = c->head_dim_k,
+        .k = width,
     };
     p->kernels->matmul[type](&m);
+}
+
+/* Scores of every query of the tile against a page's keys, of which there are n yet. */
+static void page_scores(
+    const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t page, uint32_t n, float *scores, Tile *t) {
+    const Config *c = p->config;
+    const uint8_t *keys = task_keys(p, task, layer, page, t);
+    TensorType type = kv_tensor_type(p->kv.type);
+    const KeyScores s = {
+        .type = type,
+        .keys = keys,
+        .q = t->q,
+        .q_stride = c->head_dim_k,
+        .scores = scores,
+        .scores_stride = BLOCK_TOKENS,
+        .n_rows = t->n,
+        .width = c->head_dim_k,
+        .ahead = piece_ahead(p, task, layer, page, false, t),
+    };
+    if (p->kv.v_row_bytes == 0)
+        row_scores(p, keys, n, scores, t);
+    else
+        p->kernels->key_scores[type](&s);
 
     for (uint32_t i = 0; c->attn_softcap > 0 && i < t->n; i++)
         for (uint32_t j = 0; j < n; j++) {
-            float *score = &t->scores[(size_t)i * KV_PAGE_TOKENS + j];
+            float *score = &scores[(size_t)i * BLOCK_TOKENS + j];
             *score = c->attn_softcap * tanhf(*score / c->attn_softcap);
         }
 }
 
-/* The first n values of a page as floats. Values without rows of their own are the end of the keys. */
-static const float *page_values(const Pass *p, const uint8_t *keys, uint32_t n, Tile *t, size_t *ret_stride) {
+/* Values without rows of their own are the end of the keys. */
+static const uint8_t *page_values(const Pass *p, const uint8_t *keys, size_t *ret_stride) {
     const Config *c = p->config;
-    TensorType type = kv_tensor_type(p->kv.type);
-    if (p->kv.v_row_bytes == 0)
-        return page_floats(p, keys + quant_bytes(type, (size_t)c->head_dim_k - c->head_dim_v), p->kv.k_row_bytes, n,
-            c->head_dim_v, t, ret_stride);
-    const uint8_t *values = keys + KV_PAGE_TOKENS * p->kv.k_row_bytes;
-    return page_floats(p, values + quant_bytes(type, (size_t)t->kv_head * c->head_dim_v), p->kv.v_row_bytes, n,
-        c->head_dim_v, t, ret_stride);
+    bool latent = p->kv.v_row_bytes == 0;
+    *ret_stride = latent ? p->kv.k_row_bytes : p->kv.v_row_bytes;
+    return keys + (latent ? quant_bytes(kv_tensor_type(p->kv.type), (size_t)c->head_dim_k - c->head_dim_v)
+                          : KV_PAGE_TOKENS * p->kv.k_row_bytes);
+}
+
+/* What some queries see of a block. */
+typedef struct View {
+    uint32_t first_query, n_queries;
+    uint32_t from, to; /* positions of the block */
+} View;
+
+/* The scores of a view become weights, and the values under them are added to the span's. */
+static void attend_view(
+    const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t block, const View *view, Tile *t) {
+    const Config *c = p->config;
+    float *scores = t->scores + (size_t)view->first_query * BLOCK_TOKENS;
+
+    for (uint32_t i = 0; i < view->n_queries; i++)
+        t->rescale[i] = p->kernels->softmax_block(scores + (size_t)i * BLOCK_TOKENS + view->from, view->to - view->from,
+            &t->span.max[view->first_query + i], &t->span.sum[view->first_query + i]);
+
+    for (uint32_t from = view->from, to; from < view->to; from = to) {
+        uint32_t page = block * BLOCK_PAGES + from / KV_PAGE_TOKENS;
+        to = MIN(view->to, (from / KV_PAGE_TOKENS + 1) * KV_PAGE_TOKENS);
+        size_t v_stride;
+        const uint8_t *values = page_values(p, task_keys(p, task, layer, page, t), &v_stride);
+        const WeightedSum s = {
+            .type = kv_tensor_type(p->kv.type),
+            .acc = t->span.acc + (size_t)view->first_query * c->head_dim_v,
+            .acc_stride = c->head_dim_v,
+            .rescale = from == view->from ? t->rescale : NULL,
+            .p = scores + from,
+            .p_stride = BLOCK_TOKENS,
+            .v = values + from % KV_PAGE_TOKENS * v_stride,
+            .v_stride = v_stride,
+            .n_rows = view->n_queries,
+            .n = to - from,
+            .width = c->head_dim_v,
+            .ahead = piece_ahead(p, task, layer, page, true, t),
+        };
+        p->kernels->weighted_sum[s.type](&s);
+    }
 }
 
 /* The first position that a row of a layer looks back to. */
@@ -168,53 +237,29 @@ static uint32_t window_start(const Config *c, uint32_t layer, uint32_t position)
     return layer_is_local(c, layer) && position >= c->window ? position - c->window + 1 : 0;
 }
 
-/* Hides the first n scores of the page from a row's queries. */
-static void hide(Tile *t, uint32_t first_query, uint32_t n_queries, uint32_t n) {
-    for (uint32_t i = first_query; i < first_query + n_queries; i++)
-        for (uint32_t j = 0; j < n; j++)
-            t->scores[(size_t)i * KV_PAGE_TOKENS + j] = -INFINITY;
-}
-
-/* One page for all rows of a task. A row sees the positions up to its own, from where its window begins. */
-static void attend_page(const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t page, Tile *t) {
+/* One block for all rows of a task. A row sees the positions up to its own, from where its window begins. */
+static void attend_block(const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t block, Tile *t) {
     const Config *c = p->config;
     const PassRow *rows = p->rows + task->row;
-    uint32_t start = page * KV_PAGE_TOKENS;
-    uint32_t n = MIN(rows[task->n_rows - 1].position + 1 - start, KV_PAGE_TOKENS);
-    const uint8_t *keys = kv_page(p, rows[0].pages[page], layer);
+    uint32_t start = block * BLOCK_TOKENS, oldest = window_start(c, layer, rows[0].position);
+    uint32_t n = MIN(rows[task->n_rows - 1].position + 1 - start, BLOCK_TOKENS);
 
-    page_scores(p, keys, n, t);
-    size_t v_stride;
-    const float *v = page_values(p, keys, n, t, &v_stride);
+    for (uint32_t at = oldest > start ? (oldest - start) / KV_PAGE_TOKENS * KV_PAGE_TOKENS : 0; at < n;
+         at += KV_PAGE_TOKENS)
+        page_scores(p, task, layer, (start + at) / KV_PAGE_TOKENS, MIN(n - at, KV_PAGE_TOKENS), t->scores + at, t);
 
     for (uint32_t r = 0, same; r < task->n_rows; r += same) {
         same = 1;
         uint32_t from = window_start(c, layer, rows[r].position);
         if (rows[r].position < start || from >= start + n)
             continue;
-        uint32_t seen = MIN(rows[r].position + 1 - start, n);
-        if (seen == n && !layer_is_local(c, layer)) /* and so do all after it */
+        View view = {.first_query = r * t->n_heads,
+            .from = from > start ? from - start : 0,
+            .to = MIN(rows[r].position + 1 - start, n)};
+        if (view.to == n && !layer_is_local(c, layer)) /* and so do all after it */
             same = task->n_rows - r;
-
-        uint32_t first = r * t->n_heads, n_queries = same * t->n_heads;
-        if (from > start)
-            hide(t, first, n_queries, from - start);
-        for (uint32_t i = first; i < first + n_queries; i++)
-            t->rescale[i] = p->kernels->softmax_block(
-                t->scores + (size_t)i * KV_PAGE_TOKENS, seen, &t->span.max[i], &t->span.sum[i]);
-        WeightedSum s = {
-            .acc = t->span.acc + (size_t)first * c->head_dim_v,
-            .acc_stride = c->head_dim_v,
-            .rescale = t->rescale + first,
-            .p = t->scores + (size_t)first * KV_PAGE_TOKENS,
-            .p_stride = KV_PAGE_TOKENS,
-            .v = v,
-            .v_stride = v_stride,
-            .n_rows = n_queries,
-            .n = seen,
-            .width = c->head_dim_v,
-        };
-        p->kernels->weighted_sum(&s);
+        view.n_queries = same * t->n_heads;
+        attend_view(p, task, layer, block, &view, t);
     }
 }
 
@@ -230,13 +275,15 @@ static void partial_clear(Partial *a, size_t n, size_t width) {
 
 /* What the task's rows see of a span, into t->span. */
 static void attend_span(const Pass *p, const AttentionTask *task, uint32_t layer, uint32_t span, Tile *t) {
-    uint32_t oldest = window_start(p->config, layer, p->rows[task->row].position) / KV_PAGE_TOKENS;
-    uint32_t newest = p->rows[task->row + task->n_rows - 1].position / KV_PAGE_TOKENS;
-    uint32_t first = MAX(span * SPAN_PAGES, oldest), last = MIN(span * SPAN_PAGES + SPAN_PAGES - 1, newest);
+    const uint32_t blocks = SPAN_PAGES / BLOCK_PAGES;
+    uint32_t oldest = window_start(p->config, layer, p->rows[task->row].position) / BLOCK_TOKENS;
+    uint32_t position = p->rows[task->row + task->n_rows - 1].position, newest = position / BLOCK_TOKENS;
+    uint32_t first = MAX(span * blocks, oldest), last = MIN(span * blocks + blocks - 1, newest);
 
+    t->end_page = MIN((span + 1) * SPAN_PAGES, position / KV_PAGE_TOKENS + 1);
     partial_clear(&t->span, t->n, p->config->head_dim_v);
-    for (uint32_t page = first; page <= last; page++)
-        attend_page(p, task, layer, page, t);
+    for (uint32_t block = first; block <= last; block++)
+        attend_block(p, task, layer, block, t);
 }
 
 /* t->whole before the first span: nothing, or, where heads have sinks, exp(sink - sink) in the sum. A sink is a score
@@ -260,18 +307,19 @@ static void merge(const Pass *p, const Partial *span, Tile *t) {
         float max = MAX(t->whole.max[i], span->max[i]);
         float before = expf(t->whole.max[i] - max), weight = expf(span->max[i] - max);
         const WeightedSum s = {
+            .type = TENSOR_F32,
             .acc = t->whole.acc + i * width,
             .acc_stride = width,
             .rescale = &before,
             .p = &weight,
             .p_stride = 1,
-            .v = span->acc + i * width,
-            .v_stride = width,
+            .v = (const uint8_t *)(span->acc + i * width),
+            .v_stride = width * sizeof(float),
             .n_rows = 1,
             .n = 1,
             .width = width,
         };
-        p->kernels->weighted_sum(&s);
+        p->kernels->weighted_sum[s.type](&s);
         t->whole.sum[i] = t->whole.sum[i] * before + span->sum[i] * weight;
         t->whole.max[i] = max;
     }

@@ -163,8 +163,8 @@ void attention_mla_output(Worker *w, const LayerWeights *l);
 size_t attention_mla_scratch(const Config *c, uint32_t max_rows);
 /* Norms a head of keys or queries, where the model does that. */
 void attention_norm_head(const Pass *p, const Tensor *weight, float *head);
-/* Where a layer's keys lie in a page; the values follow. */
-uint8_t *kv_page(const Pass *p, uint32_t page, uint32_t layer);
+/* Where a head's keys lie in a page; the values follow. */
+uint8_t *kv_keys(const Pass *p, uint32_t page, uint32_t layer, uint32_t kv_head);
 /* Writes p->k and p->v of a row to its page, keys normed and rotated. One worker alone. */
 void attention_store_row(const Pass *p, const LayerWeights *l, uint32_t row, uint32_t layer);
 

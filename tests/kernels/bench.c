@@ -149,17 +149,18 @@ static void run_softmax(void *u) {
 
 static void run_weighted_sum(void *u) {
     Vectors *v = u;
-    WeightedSum s = {.acc = v->y,
+    WeightedSum s = {.type = TENSOR_F32,
+        .acc = v->y,
         .acc_stride = 128,
         .rescale = v->z,
         .p = v->x,
         .p_stride = 32,
-        .v = v->x,
-        .v_stride = 128,
+        .v = (const uint8_t *)v->x,
+        .v_stride = 128 * sizeof(float),
         .n_rows = 6,
         .n = 32,
         .width = 128};
-    v->k->weighted_sum(&s);
+    v->k->weighted_sum[s.type](&s);
 }
 
 static void bench_vectors(const Kernels *k) {

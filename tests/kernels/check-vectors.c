@@ -1,4 +1,4 @@
-/* Norms, activations, rotations and attention against the scalar tier, at every length up to a few vectors. */
+/* Norms, activations, rotations and softmax against the scalar tier, at every length up to a few vectors. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,66 +139,5 @@ int check_vectors(const Kernels *k, const Kernels *oracle, bool quick) {
         failures += check_elementwise(k, oracle, n);
         failures += check_softmax(k, oracle, n);
     }
-    return failures;
-}
-
-static int check_weighted_sum(const Kernels *k, const Kernels *oracle, size_t n_rows, size_t n, size_t width) {
-    size_t stride = width + 5;
-    float *p = malloc(n_rows * n * sizeof(float)), *v = malloc(n * width * sizeof(float));
-    float *rescale = malloc(n_rows * sizeof(float)), *want = malloc(n_rows * stride * sizeof(float));
-    float *got = malloc(n_rows * stride * sizeof(float)), *alone = malloc(n_rows * stride * sizeof(float));
-    fill_floats(p, n_rows * n);
-    fill_floats(v, n * width);
-    fill_floats(rescale, n_rows);
-    fill_floats(want, n_rows * stride);
-    memcpy(got, want, n_rows * stride * sizeof(float));
-    memcpy(alone, want, n_rows * stride * sizeof(float));
-
-    WeightedSum s = {.acc = want,
-        .acc_stride = stride,
-        .rescale = rescale,
-        .p = p,
-        .p_stride = n,
-        .v = v,
-        .v_stride = width,
-        .n_rows = n_rows,
-        .n = n,
-        .width = width};
-    oracle->weighted_sum(&s);
-    s.acc = got;
-    k->weighted_sum(&s);
-    for (size_t r = 0; r < n_rows; r++) {
-        WeightedSum one = s;
-        one.acc = alone + r * stride;
-        one.rescale += r;
-        one.p += r * n;
-        one.n_rows = 1;
-        k->weighted_sum(&one);
-    }
-
-    int failures = 0;
-    for (size_t i = 0; i < n_rows * stride; i++)
-        if (fabsf(want[i] - got[i]) > 1e-5f || (i % stride >= width && want[i] != got[i]))
-            failures = 1;
-    if (memcmp(got, alone, n_rows * stride * sizeof(float)) != 0)
-        failures++;
-    if (failures)
-        printf("%s: weighted_sum (%zu rows, %zu values of %zu) differs\n", k->name, n_rows, n, width);
-    free(p);
-    free(v);
-    free(rescale);
-    free(want);
-    free(got);
-    free(alone);
-    return failures;
-}
-
-int check_attention(const Kernels *k, const Kernels *oracle, bool quick) {
-    static const size_t widths[] = {2, 8, 12, 16, 24, 64, 70, 128};
-    int failures = 0;
-    for (size_t rows = 1; rows < 10; rows += quick ? 4 : 1)
-        for (size_t n = 1; n <= 32; n += 5)
-            for (size_t i = 0; i < ELEMENTSOF(widths); i++)
-                failures += check_weighted_sum(k, oracle, rows, n, widths[i]);
     return failures;
 }
