@@ -17,15 +17,7 @@ static void matmul_bf16(const Matmul *m) {
     matmul_floats(FLOAT_BFLOAT, m, unpack_bf16);
 }
 
-/* Formats without an unpacking of their own. */
-static void matmul_any(const Matmul *m) {
-    matmul_tiles(m, m->traits->dequantize);
-}
-
 static void float_fill(Kernels *k) {
-    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
-        if (k->matmul[type])
-            k->matmul[type] = matmul_any;
     k->matmul[TENSOR_F32] = matmul_f32;
     k->matmul[TENSOR_F16] = matmul_f16;
     k->matmul[TENSOR_BF16] = matmul_bf16;

@@ -12,7 +12,7 @@
 
 #include "kernels.h"
 
-#define SEGMENT    512 /* a multiple of every block size */
+#define SEGMENT    512
 #define TILE_OUT   16  /* rows of weights unpacked at a time: 32 KiB */
 #define TILE_PAD   16  /* floats between them, which would else compete for the same places in the cache */
 #define BLOCK_ROWS 240 /* rows of x that pass by a tile: 480 KiB, so they come from the second-level cache */
@@ -149,15 +149,15 @@ static inline __attribute__((always_inline)) void matmul_stream(const FloatType 
 static inline __attribute__((always_inline)) void block_add(const Matmul *m,
     void (*dequantize)(const void *blocks, float *out, size_t n), size_t r, size_t end, size_t at, size_t n) {
     float tile[TILE_OUT][SEGMENT + TILE_PAD] __attribute__((aligned(64)));
-    const size_t block_size = m->traits->block_size, block_bytes = m->traits->block_bytes;
+    const size_t size = m->traits->block_bytes; /* of a float */
 
     for (size_t out = 0; out < m->n_out; out += TILE_OUT) {
         size_t n_out = MIN(m->n_out - out, (size_t)TILE_OUT);
         const uint8_t *w[TILE_OUT];
         for (size_t o = 0; o < n_out; o++) {
-            const uint8_t *blocks = m->w + (out + o) * m->w_stride + at / block_size * block_bytes;
-            prefetch_range(blocks + TILE_OUT * m->w_stride, n / block_size * block_bytes);
-            dequantize(blocks, tile[o], n);
+            const uint8_t *floats = m->w + (out + o) * m->w_stride + at * size;
+            prefetch_range(floats + TILE_OUT * m->w_stride, n * size);
+            dequantize(floats, tile[o], n);
             w[o] = (const uint8_t *)tile[o];
         }
         for (size_t o = n_out; o < TILE_OUT; o++)
@@ -166,8 +166,8 @@ static inline __attribute__((always_inline)) void block_add(const Matmul *m,
     }
 }
 
-/* Many rows, or a format that must be unpacked: TILE_OUT rows of weights a segment at a time become floats, then rows
- * of x pass by, as many as the second-level cache holds of a segment; the next ones begin again. */
+/* Many rows: TILE_OUT rows of weights a segment at a time become floats of 32 bits, then rows of x pass by, as many as
+ * the second-level cache holds of a segment; the next ones begin again. */
 static inline __attribute__((always_inline)) void matmul_tiles(
     const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
     for (size_t r = 0; r < m->n_rows; r += BLOCK_ROWS)

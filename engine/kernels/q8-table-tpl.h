@@ -54,6 +54,7 @@ Q8_MATMUL(iq2_xs, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_XS))
 Q8_MATMUL(iq2_s, q8_signed_halves, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_S))
 Q8_MATMUL(iq1_s, q8_small_offset, STRIP_TILE_PAIRS, 9, sizeof(BlockIQ1_S))
 Q8_MATMUL(iq1_m, q8_small_halves_offset, STRIP_TILE_FOURS, 9, sizeof(BlockIQ1_M))
+Q8_MATMUL(tq1_0, q8_small_offset, STRIP_TILE_PAIRS, 1, sizeof(BlockTQ1_0))
 
 static void q8_fill(Kernels *k) {
     static const struct {
@@ -70,6 +71,7 @@ static void q8_fill(Kernels *k) {
         {TENSOR_Q4_K, q8_matmul_q4_k},
         {TENSOR_Q5_K, q8_matmul_q5_k},
         {TENSOR_Q6_K, q8_matmul_q6_k},
+        {TENSOR_TQ1_0, q8_matmul_tq1_0},
         {TENSOR_TQ2_0, q8_matmul_tq2_0},
         {TENSOR_IQ2_XXS, q8_matmul_iq2_xxs},
         {TENSOR_IQ2_XS, q8_matmul_iq2_xs},

@@ -148,3 +148,15 @@ static void q8_unpack_iq1_m(const uint8_t *const rows[VF_LANES], size_t at, size
     q8_scales_iq1_m(rows, at, n, tiles);
     q8_unpack_rows(row_unpack_iq1_m, sizeof(BlockIQ1_M), 9, rows, at, tiles);
 }
+
+static inline __attribute__((always_inline)) void q8_scales_tq1_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    VF d = load_halves(rows, at / 8 * sizeof(BlockTQ1_0) + offsetof(BlockTQ1_0, d));
+    for (int g = 0; g < 8; g++)
+        set_scale(&tiles[g], 0, d, 1);
+}
+
+static void q8_unpack_tq1_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_tq1_0(rows, at, n, tiles);
+    q8_unpack_rows(row_unpack_tq1_0, sizeof(BlockTQ1_0), 1, rows, at, tiles);
+}

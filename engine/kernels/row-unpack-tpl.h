@@ -1,5 +1,6 @@
-/* Super-blocks of formats whose codebooks stand for 4 or 8 elements at once, unpacked to bytes one row at a time, for a
- * point of a codebook lies along a row. Written over the 32 bytes of a row of simd-*.h. */
+/* Super-blocks unpacked to bytes one row at a time: of formats whose codebooks stand for 4 or 8 elements at once, for a
+ * point of a codebook lies along a row, and of TQ1_0, whose digits lie in runs of 32, 16 and 4 bytes. Written over the
+ * 32 bytes of a row of simd-*.h. */
 #pragma once
 
 #include <string.h>
@@ -18,7 +19,9 @@ typedef uint8_t U8x16 __attribute__((vector_size(16)));
 typedef uint16_t U16x4 __attribute__((vector_size(8)));
 typedef uint16_t U16x8 __attribute__((vector_size(16)));
 typedef uint16_t U16x16 __attribute__((vector_size(32)));
+typedef uint32_t U32x4 __attribute__((vector_size(16)));
 typedef uint32_t U32x8 __attribute__((vector_size(32)));
+typedef uint64_t U64x2 __attribute__((vector_size(16)));
 typedef uint64_t U64x4 __attribute__((vector_size(32)));
 
 /* In each lane four times seven signs, from the lowest bits on, and with each seven an eighth that makes their number
@@ -171,5 +174,30 @@ static void row_unpack_iq1_m(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
     for (int g = 0; g < ROW_TILES; g++) {
         uint64_t four = b->qh[2 * g] | b->qh[2 * g + 1] << 8;
         store_shifted(at + 4 * g, (U64x4)((down & four) == 0), out + 32 * g);
+    }
+}
+
+/* A byte's first ternary digit is how many thirds of 256 it holds, and the next one is that of the low 8 bits of three
+ * times the byte. */
+static void row_unpack_tq1_0(const uint8_t *block, uint8_t out[SUPER_BLOCK]) {
+    const BlockTQ1_0 *b = (const BlockTQ1_0 *)block;
+    const U8x16 powers = {1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9, 27, 27, 27, 27};
+    U8x16 x[SUPER_BLOCK / 16]; /* with the elements as first digits */
+    uint32_t last;
+    memcpy(&x[0], b->qs, sizeof(x[0]));
+    memcpy(&x[1], b->qs + 16, sizeof(x[1]));
+    memcpy(&x[10], b->qs + 32, sizeof(x[10]));
+    memcpy(&last, b->qh, sizeof(last));
+#pragma GCC unroll 8
+    for (int i = 2; i < 10; i++)
+        x[i] = x[i - 2] * 3;
+#pragma GCC unroll 4
+    for (int i = 11; i < 15; i++)
+        x[i] = x[i - 1] * 3;
+    x[15] = (U8x16)(U32x4){last, last, last, last} * powers;
+#pragma GCC unroll 8
+    for (int g = 0; g < ROW_TILES; g++) {
+        U64x2 first = (U64x2)x[2 * g], second = (U64x2)x[2 * g + 1];
+        vb_store(out + 32 * g, vb_thirds(vb_set64(first[0], first[1], second[0], second[1])));
     }
 }

@@ -380,3 +380,10 @@ static inline VB vb_negate(VB x, uint32_t where) {
     VB mask = _mm256_cmpeq_epi8(bits, bit);
     return _mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
 }
+
+/* How many thirds of 256 each byte holds: 0, 1 or 2. */
+static inline VB vb_thirds(VB x) {
+    VB none = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8(85)), x);
+    VB one_at_most = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8((char)170)), x);
+    return _mm256_add_epi8(_mm256_add_epi8(none, one_at_most), _mm256_set1_epi8(2));
+}

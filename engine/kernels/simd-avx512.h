@@ -384,3 +384,10 @@ static inline void vb_store(uint8_t *p, VB x) {
 static inline VB vb_negate(VB x, uint32_t where) {
     return _mm256_mask_sub_epi8(x, where, _mm256_setzero_si256(), x);
 }
+
+/* How many thirds of 256 each byte holds: 0, 1 or 2. */
+static inline VB vb_thirds(VB x) {
+    VB none = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8(85)), x);
+    VB one_at_most = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8((char)170)), x);
+    return _mm256_add_epi8(_mm256_add_epi8(none, one_at_most), _mm256_set1_epi8(2));
+}

@@ -301,3 +301,14 @@ static inline uint8x16_t negate16(uint8x16_t x, uint32_t where) {
 static inline VB vb_negate(VB x, uint32_t where) {
     return (VB){{negate16(x.val[0], where), negate16(x.val[1], where >> 16)}};
 }
+
+/* Of 16 bytes, how many thirds of 256 each holds. */
+static inline uint8x16_t thirds16(uint8x16_t x) {
+    uint8x16_t none = vcleq_u8(x, vdupq_n_u8(85)), one_at_most = vcleq_u8(x, vdupq_n_u8(170));
+    return vaddq_u8(vaddq_u8(none, one_at_most), vdupq_n_u8(2));
+}
+
+/* How many thirds of 256 each byte holds: 0, 1 or 2. */
+static inline VB vb_thirds(VB x) {
+    return (VB){{thirds16(x.val[0]), thirds16(x.val[1])}};
+}
