@@ -22,6 +22,7 @@ struct Editor {
 };
 
 static volatile sig_atomic_t pressed;
+static cc_t interrupt_key; /* the terminal's, while a line is edited */
 
 static void on_interrupt(int signal) {
     pressed = 1;
@@ -99,24 +100,49 @@ static void remember(Editor *ed, const char *text) {
     umask(mask);
 }
 
-/* Takes the terminal's interrupt key away, and returns it as it was. What libedit finds in the terminal it keeps in its
- * own mode. */
-static cc_t take_interrupt_key(void) {
+/* Takes the terminal's interrupt key away. What libedit finds in the terminal it keeps in its own mode. */
+static void take_interrupt_key(void) {
     struct termios t;
+    interrupt_key = _POSIX_VDISABLE;
     if (tcgetattr(STDIN_FILENO, &t) < 0)
-        return _POSIX_VDISABLE;
-    cc_t key = t.c_cc[VINTR];
+        return;
+    interrupt_key = t.c_cc[VINTR];
     t.c_cc[VINTR] = _POSIX_VDISABLE;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
-    return key;
 }
 
-static void give_interrupt_key(cc_t key) {
+static void give_interrupt_key(void) {
     struct termios t;
     if (tcgetattr(STDIN_FILENO, &t) < 0)
         return;
-    t.c_cc[VINTR] = key;
+    t.c_cc[VINTR] = interrupt_key;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+}
+
+/* libedit has restored the terminal as it found it, and sends the signal again. */
+static void on_end(int signal) {
+    give_interrupt_key();
+    raise(signal); /* by then the default action */
+}
+
+static const int end_signals[] = {SIGHUP, SIGQUIT, SIGTERM};
+
+/* While a line is edited, signals are the editor's; what they did before is kept in `previous`. */
+static void take_signals(struct sigaction *interrupt, struct sigaction previous[ELEMENTSOF(end_signals)]) {
+    const struct sigaction on_press = {.sa_handler = on_interrupt};
+    const struct sigaction ending = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &on_press, interrupt);
+    for (size_t i = 0; i < ELEMENTSOF(end_signals); i++) {
+        sigaction(end_signals[i], NULL, &previous[i]);
+        if (previous[i].sa_handler == SIG_DFL)
+            sigaction(end_signals[i], &ending, NULL);
+    }
+}
+
+static void give_signals(const struct sigaction *interrupt, const struct sigaction previous[ELEMENTSOF(end_signals)]) {
+    sigaction(SIGINT, interrupt, NULL);
+    for (size_t i = 0; i < ELEMENTSOF(end_signals); i++)
+        sigaction(end_signals[i], &previous[i], NULL);
 }
 
 /* One line with its end, borrowed until the next call. 1, 0 at the end, -EINTR. */
@@ -128,14 +154,14 @@ static int read_line(Editor *ed, char **line, size_t *room, const char **ret, si
         return n >= 0;
     }
 
-    struct sigaction action = {.sa_handler = on_interrupt}, previous;
+    struct sigaction interrupt, previous[ELEMENTSOF(end_signals)];
     int n = 0;
     pressed = 0;
-    sigaction(SIGINT, &action, &previous);
-    cc_t key = take_interrupt_key();
+    take_signals(&interrupt, previous);
+    take_interrupt_key();
     *ret = pressed ? NULL : el_gets(ed->line, &n);
-    give_interrupt_key(key);
-    sigaction(SIGINT, &previous, NULL);
+    give_interrupt_key();
+    give_signals(&interrupt, previous);
     if (pressed) {
         el_reset(ed->line);
         return -EINTR;

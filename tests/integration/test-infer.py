@@ -408,6 +408,16 @@ class OnTerminal(InferTest):
         self.assertEqual(t.finish(), 0)
         self.assertNotIn("half a line", t.output.split("(Ctrl-D leaves)")[1])
 
+    def test_ended_at_the_prompt_it_gives_the_interrupt_key_back(self):
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            t = self.chat()
+            t.key("half a line")
+            self.assertNotEqual(termios.tcgetattr(t.master)[6][termios.VINTR], b"\003")
+            t.process.send_signal(number)
+            self.assertEqual(t.process.wait(PATIENCE), -number)
+            self.assertEqual(termios.tcgetattr(t.master)[6][termios.VINTR], b"\003")
+            t.finish()
+
     def test_chat_outlives_the_daemon(self):
         t = self.chat()
         t.turn("one", "echo: one\n")
