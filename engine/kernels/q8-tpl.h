@@ -37,13 +37,38 @@ typedef struct Q8Kind {
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
 
+/* What is to be fetched while tiles are multiplied, a few lines after each of them: a core waits for no more than some
+ * at once, and with more it does nothing else meanwhile. */
+typedef struct Q8Ahead {
+    const uint8_t *const *rows; /* the next one */
+    size_t offset;              /* in every row */
+    size_t n_lines;             /* of every row */
+    size_t line;                /* the next one */
+    size_t left;                /* of all rows' lines */
+    size_t step;                /* at a time */
+} Q8Ahead;
+
+static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
+    size_t n = MIN(a->step, a->left);
+    a->left -= n;
+    for (; n > 0; n--) {
+        prefetch_line(*a->rows + a->offset + a->line * 64);
+        if (++a->line == a->n_lines) {
+            a->line = 0;
+            a->rows++;
+        }
+    }
+}
+
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], VF acc[Q8_ROWS][Q8_GROUPS]) {
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], Q8Ahead *ahead,
+    VF acc[Q8_ROWS][Q8_GROUPS]) {
     const bool takes_min = kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
     const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8);
 
     for (size_t b = 0; b < n; b++) {
+        q8_fetch(ahead);
         VF scaled[Q8_ROWS][Q8_GROUPS];
 #pragma GCC unroll 2
         for (int h = 0; h < 2; h++) {
@@ -92,7 +117,7 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
 
 /* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
 static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t r, size_t at, size_t out) {
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t r, size_t at, size_t out, Q8Ahead *ahead) {
     const Q8Block *x[Q8_ROWS];
     VF acc[Q8_ROWS][Q8_GROUPS];
     size_t left = m->n_out - out;
@@ -104,7 +129,7 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
         for (int g = 0; g < groups; g++)
             acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
     }
-    q8_multiply(kind, rows, groups, tiles, n, x, acc);
+    q8_multiply(kind, rows, groups, tiles, n, x, ahead, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float *y = m->y + (r + i) * m->y_stride + out;
@@ -116,44 +141,47 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
 
 /* Takes all rows of x through n tiles. */
 static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out) {
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out, Q8Ahead *ahead) {
     size_t r = 0;
     for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
-        q8_rows(kind, Q8_ROWS, groups, tiles, n, m, r, at, out);
+        q8_rows(kind, Q8_ROWS, groups, tiles, n, m, r, at, out, ahead);
     if (Q8_ROWS > 2 && m->n_rows - r >= 2) {
-        q8_rows(kind, 2, groups, tiles, n, m, r, at, out);
+        q8_rows(kind, 2, groups, tiles, n, m, r, at, out, ahead);
         r += 2;
     }
     if (m->n_rows > r)
-        q8_rows(kind, 1, groups, tiles, n, m, r, at, out);
+        q8_rows(kind, 1, groups, tiles, n, m, r, at, out, ahead);
 }
 
-typedef void Q8Rows(
-    const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out);
+typedef void Q8Rows(const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out,
+    Q8Ahead *ahead);
 
 /* One function for each kind of format. */
 #define Q8_KIND(name, ...)                                                                                             \
     static const Q8Kind name##_kind = {__VA_ARGS__};                                                                   \
-    static void name(                                                                                                  \
-        const int groups, const Q8Tile(*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out) {          \
+    static void name(const int groups, const Q8Tile(*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at,           \
+        size_t out, Q8Ahead *ahead) {                                                                                  \
         if (groups == 1)                                                                                               \
-            q8_all_rows(name##_kind, 1, tiles, n, m, at, out);                                                         \
+            q8_all_rows(name##_kind, 1, tiles, n, m, at, out, ahead);                                                  \
         else                                                                                                           \
-            q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out);                                                 \
+            q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out, ahead);                                          \
     }
 
-/* Fetches what will be unpacked Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a
- * range of rows that another worker might have had before begins cold, and only so many tiles of it. */
-static inline __attribute__((always_inline)) void q8_prefetch(
-    const Matmul *m, const uint8_t *const rows[VF_LANES], size_t at, size_t n, size_t n_tiles, size_t width) {
+/* What will be unpacked Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a range of
+ * rows that another worker might have had before begins cold, and only so many tiles of it. */
+static inline Q8Ahead q8_ahead(
+    const Matmul *m, const uint8_t *const *rows, size_t n_rows, size_t at, size_t n, size_t n_tiles) {
     const size_t per_block = m->traits->block_size / 32, bytes = m->traits->block_bytes;
-    size_t next = at + Q8_AHEAD, offset = 0;
+    size_t next = at + Q8_AHEAD, offset = 0, passes = (m->n_rows + Q8_ROWS - 1) / Q8_ROWS;
     if (next >= n_tiles) {
         next = (next - n_tiles) % n_tiles;
-        offset = width * m->w_stride;
+        offset = n_rows * m->w_stride;
     }
-    for (int i = 0; i < VF_LANES; i++)
-        prefetch_range(rows[i] + offset + next / per_block * bytes, n / per_block * bytes);
+    Q8Ahead a = {.rows = rows, .offset = offset + next / per_block * bytes};
+    a.n_lines = (n / per_block * bytes + 63) / 64;
+    a.left = n_rows * a.n_lines;
+    a.step = (a.left + passes * n - 1) / (passes * n);
+    return a;
 }
 
 static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
@@ -171,12 +199,11 @@ static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8U
 
         for (size_t at = 0; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
-            for (int g = 0; g < groups; g++)
-                q8_prefetch(m, rows[g], at, n, n_tiles, width);
+            Q8Ahead ahead = q8_ahead(m, &rows[0][0], (size_t)groups * VF_LANES, at, n, n_tiles);
             for (int g = 0; g < groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
                     unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);
-            multiply(groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, m, at, out);
+            multiply(groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, m, at, out, &ahead);
         }
     }
 }
