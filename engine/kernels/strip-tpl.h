@@ -238,8 +238,8 @@ static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LA
     const size_t tile_bytes = f.row_bytes / STRIP_TILES;
     memset(end, 0, f.row_bytes);
     memcpy(end, rows[last] + at * tile_bytes, n_tiles * tile_bytes);
-    for (size_t i = last; i < VF_LANES; i++)
-        rows[i] = end - at * tile_bytes;
+    for (size_t i = last; i < VF_LANES; i++) /* a number, since C has no pointers to before an array */
+        rows[i] = (const uint8_t *)((uintptr_t)end - at * tile_bytes);
 }
 
 /* VF_LANES outputs from `out` on, over n strips from the first on, for which x is ready. n_rows is m's: a constant

@@ -15,14 +15,14 @@
 #define BLOCK_TOKENS (BLOCK_PAGES * KV_PAGE_TOKENS)
 _Static_assert(SPAN_PAGES % BLOCK_PAGES == 0, "a span is whole blocks");
 
-/* Query vectors that share one pass over the pages: enough to pay for unpacking them, few enough that they, their sums
+/* Query vectors that share one pass over the pages: enough to pay for reading them, few enough that they, their sums
  * and a block stay in the second-level cache. */
 #define TILE_QUERIES 48u
 
 /* Below this many items of work for each worker, spans are dealt out one by one. */
 #define ITEMS_PER_WORKER 8u
 
-/* Fewer heads than this are not worth unpacking a page for. */
+/* Fewer heads than this are not worth reading a page for. */
 #define MIN_PART_HEADS 4u
 
 static uint32_t group_size(const Config *c) {
@@ -342,7 +342,7 @@ size_t attention_partials_floats(const Config *c, uint32_t max_context) {
 }
 
 /* Into how many parts the heads of a group are to be cut, so that n_items become enough for all workers. Every part
- * unpacks the pages for itself. */
+ * reads the pages for itself. */
 static uint32_t parts_for(const Pass *p, size_t n_items) {
     uint32_t group = group_size(p->config), parts = 1;
     while (n_items * parts < threads_count(p->threads) && group % (parts * 2) == 0 &&
