@@ -22,7 +22,7 @@ struct Editor {
 };
 
 static volatile sig_atomic_t pressed;
-static cc_t interrupt_key; /* the terminal's, while a line is edited */
+static volatile sig_atomic_t interrupt_key = -1; /* the terminal's, while it is taken away; else -1 */
 
 static void on_interrupt(int signal) {
     pressed = 1;
@@ -103,7 +103,6 @@ static void remember(Editor *ed, const char *text) {
 /* Takes the terminal's interrupt key away. What libedit finds in the terminal it keeps in its own mode. */
 static void take_interrupt_key(void) {
     struct termios t;
-    interrupt_key = _POSIX_VDISABLE;
     if (tcgetattr(STDIN_FILENO, &t) < 0)
         return;
     interrupt_key = t.c_cc[VINTR];
@@ -113,10 +112,11 @@ static void take_interrupt_key(void) {
 
 static void give_interrupt_key(void) {
     struct termios t;
-    if (tcgetattr(STDIN_FILENO, &t) < 0)
+    if (interrupt_key < 0 || tcgetattr(STDIN_FILENO, &t) < 0)
         return;
-    t.c_cc[VINTR] = interrupt_key;
+    t.c_cc[VINTR] = (cc_t)interrupt_key;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+    interrupt_key = -1;
 }
 
 /* libedit has restored the terminal as it found it, and sends the signal again. */

@@ -409,7 +409,7 @@ class OnTerminal(InferTest):
         self.assertNotIn("half a line", t.output.split("(Ctrl-D leaves)")[1])
 
     def test_ended_at_the_prompt_it_gives_the_interrupt_key_back(self):
-        for number in (signal.SIGTERM, signal.SIGQUIT):
+        for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
             t = self.chat()
             t.key("half a line")
             self.assertNotEqual(termios.tcgetattr(t.master)[6][termios.VINTR], b"\003")
