@@ -151,9 +151,7 @@ static void q8_unpack_iq1_m(const uint8_t *const rows[VF_LANES], size_t at, size
 
 static inline __attribute__((always_inline)) void q8_scales_tq1_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    VF d = load_halves(rows, at / 8 * sizeof(BlockTQ1_0) + offsetof(BlockTQ1_0, d));
-    for (int g = 0; g < 8; g++)
-        set_scale(&tiles[g], 0, d, 1);
+    q8_scales_ternary(rows, at / 8 * sizeof(BlockTQ1_0) + offsetof(BlockTQ1_0, d), tiles);
 }
 
 static void q8_unpack_tq1_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {

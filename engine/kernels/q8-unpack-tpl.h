@@ -336,11 +336,17 @@ static void q8_unpack_q3_k(const uint8_t *const rows[VF_LANES], size_t at, size_
     }
 }
 
-static inline __attribute__((always_inline)) void q8_scales_tq2_0(
-    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    VF d = load_halves(rows, at / 8 * sizeof(BlockTQ2_0) + offsetof(BlockTQ2_0, d));
+/* Ternary digits have one scale for a super-block, a half at `offset` of the rows, and count from 1. */
+static inline __attribute__((always_inline)) void q8_scales_ternary(
+    const uint8_t *const rows[VF_LANES], size_t offset, Q8Tile *tiles) {
+    VF d = load_halves(rows, offset);
     for (int g = 0; g < 8; g++)
         set_scale(&tiles[g], 0, d, 1);
+}
+
+static inline __attribute__((always_inline)) void q8_scales_tq2_0(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    q8_scales_ternary(rows, at / 8 * sizeof(BlockTQ2_0) + offsetof(BlockTQ2_0, d), tiles);
 }
 
 static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
