@@ -37,6 +37,7 @@ class Terminal:
     def own_terminal():
         import fcntl
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the tests themselves may have been told to ignore
 
     def type(self, text):
         os.write(self.master, text.encode())
