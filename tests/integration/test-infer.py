@@ -37,7 +37,9 @@ class Terminal:
     def own_terminal():
         import fcntl
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the tests themselves may have been told to ignore
+        # nohup, and a shell for what it runs in the background, have some of these ignored
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
 
     def type(self, text):
         os.write(self.master, text.encode())
