@@ -112,7 +112,7 @@ static void embed(Worker *w, const Encoder *en) {
             rope_row(p, (uint32_t)r);
         }
     threads_barrier(p->threads);
-    layer_norm(w, &weights->token_embd_norm, &weights->token_embd_norm_bias);
+    layer_norm(w, &weights->token_embd_norm, &weights->token_embd_norm_bias, attention_input(p, &weights->layers[0]));
 }
 
 /* hidden = activation(up(x)), bytes included */
@@ -125,7 +125,7 @@ static void ungated(Worker *w, const Encoder *en, const LayerWeights *l) {
     while (threads_next(p->threads, p->n_rows, 1, &begin, &end))
         for (size_t r = begin; r < end; r++) {
             ffn_activate(p, p->hidden.x + r * n_ff, en->ones, n_ff);
-            quantize_row(p, p->hidden, r, n_ff);
+            quantize_row(p, product_input(p, &l->ffn_down), p->hidden, r, n_ff);
         }
     threads_barrier(p->threads);
 }
@@ -136,7 +136,7 @@ static void ffn(Worker *w, const Encoder *en, const LayerWeights *l) {
     Pass *p = w->pass;
 
     if (l->ffn_gate.data)
-        ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias);
+        ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias, product_input(p, &l->ffn_down));
     else
         ungated(w, en, l);
     residual(w, &l->ffn_down, &l->ffn_down_bias, &none, p->hidden);
@@ -150,9 +150,10 @@ static void encode(void *userdata, unsigned i) {
     for (uint32_t layer = 0; layer < en->model->config.n_layers; layer++) {
         const LayerWeights *l = &en->model->weights.layers[layer];
         attention_full(w, l);
-        layer_norm(w, &l->attn_post_norm, &l->attn_post_norm_bias);
+        layer_norm(w, &l->attn_post_norm, &l->attn_post_norm_bias, ffn_input(w->pass, l));
         ffn(w, en, l);
-        layer_norm(w, &l->ffn_post_norm, &l->ffn_post_norm_bias);
+        bool last = layer == en->model->config.n_layers - 1; /* whose rows go into no product */
+        layer_norm(w, &l->ffn_post_norm, &l->ffn_post_norm_bias, last ? ACT_F32 : attention_input(w->pass, l + 1));
     }
 }
 

@@ -245,7 +245,7 @@ static void forward(void *userdata, unsigned i) {
         const LayerWeights *l = &weights->layers[layer];
         bool last = layer == c->n_layers - 1;
 
-        norm(w, &l->attn_norm);
+        norm(w, &l->attn_norm, attention_input(w->pass, l));
         (latent ? attention_mla_project : attention_gqa_project)(w, l, layer);
         if (last && f->n_logits == 0)
             return;
@@ -254,10 +254,10 @@ static void forward(void *userdata, unsigned i) {
             keep_logit_rows(w, f);
         (latent ? attention_mla_output : attention_gqa_output)(w, l);
 
-        norm(w, &l->ffn_norm);
+        norm(w, &l->ffn_norm, ffn_input(w->pass, l));
         (layer_has_experts(c, layer) ? ffn_moe : ffn_dense)(w, l);
     }
-    norm(w, &weights->output_norm);
+    norm(w, &weights->output_norm, product_input(w->pass, &weights->output));
     logits(w, f);
 }
 

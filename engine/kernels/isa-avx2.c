@@ -3,8 +3,8 @@
 #include "simd-avx2.h"
 
 /* a register tile of bytes: rows of x times groups of outputs */
-#define Q8_ROWS   4
-#define Q8_GROUPS 1
+#define Q8_ROWS   3
+#define Q8_GROUPS 2
 
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"

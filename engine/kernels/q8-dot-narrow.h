@@ -19,10 +19,11 @@ static inline VI q8_place(VI q, const int offset) {
 static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
 }
 
-/* Step `step` of four: four products a lane. */
-static inline __attribute__((always_inline)) void q8_sum_add(Q8Sum *s, const int bits, const int step, VI w, VI x) {
-    /* the largest sums of a run: 4 * 2 * 31 * 127, 2 * 2 * 63 * 127, 2 * 128 * 127 < 2^15 */
-    const int run = bits <= 5 ? 4 : bits == 6 ? 2 : 1;
+/* Step `step` of `steps`, four or eight: four products a lane. */
+static inline __attribute__((always_inline)) void q8_sum_add(
+    Q8Sum *s, const int bits, const int step, const int steps, VI w, VI x) {
+    /* the largest sums of a run: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127, 2 * 2 * 63 * 127, 2 * 128 * 127 < 2^15 */
+    const int run = bits == 4 ? steps : bits == 5 ? 4 : bits == 6 ? 2 : 1;
     VI products = bits == 8 ? vi_dot_narrow(vi_abs8(w), vi_sign8(x, w)) : vi_dot_narrow(w, x);
     s->narrow = step % run == 0 ? products : vi_add16(s->narrow, products);
     if (step % run == run - 1) {

@@ -15,6 +15,7 @@ static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const b
     *s = (Q8Sum){}; /* zeros */
 }
 
-static inline __attribute__((always_inline)) void q8_sum_add(Q8Sum *s, const int bits, const int step, VI w, VI x) {
+static inline __attribute__((always_inline)) void q8_sum_add(
+    Q8Sum *s, const int bits, const int step, const int steps, VI w, VI x) {
     q8_step(s, vreinterpretq_s8_u8(w), vreinterpretq_s8_u8(x));
 }

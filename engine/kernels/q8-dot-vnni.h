@@ -19,7 +19,8 @@ static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const b
     s->wide = takes_start ? start : vi_set32(0);
 }
 
-static inline __attribute__((always_inline)) void q8_sum_add(Q8Sum *s, const int bits, const int step, VI w, VI x) {
+static inline __attribute__((always_inline)) void q8_sum_add(
+    Q8Sum *s, const int bits, const int step, const int steps, VI w, VI x) {
     s->wide = vi_dot(s->wide, w, x);
 }
 

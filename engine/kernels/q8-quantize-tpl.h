@@ -1,38 +1,52 @@
-/* Floats to ACT_Q8, written over the primitives of simd-*.h. */
+/* Floats to rows of bytes, written over the primitives of simd-*.h. */
 #pragma once
 
 #include <math.h>
 
 #include "kernels.h"
 
-#define HALF_VECTORS (Q8_UNIT / 2 / VF_LANES)
+#define UNIT_VECTORS (Q8_UNIT / VF_LANES)
 
-/* Half a block. NaN among x, or an infinity, makes d a NaN. The sum of the bytes is returned. */
-static inline __attribute__((always_inline)) int32_t quantize_half(const float *x, int8_t *bytes, float *ret_d) {
-    VF v[HALF_VECTORS], largest = vf_zero(), poison = vf_zero();
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < HALF_VECTORS; i++) {
-        v[i] = vf_load(x + i * VF_LANES);
+/* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, makes it a NaN. */
+static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, const unsigned n, VF *ret_inverse) {
+    VF largest = vf_zero(), poison = vf_zero();
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++) {
         largest = vf_max(largest, vf_abs(v[i]));
         poison = vf_fma(v[i], vf_zero(), poison);
     }
-    float max = vf_max_lane(largest), d = max / 127 + vf_sum(poison);
+    float max = vf_max_lane(largest);
     /* below that the inverse would overflow, and the bytes come out as zeros */
-    VF inverse = vf_set(max >= 1e-30f ? 127 / max : 0), sum = vf_zero();
+    *ret_inverse = vf_set(max >= 1e-30f ? 127 / max : 0);
+    return max / 127 + vf_sum(poison);
+}
+
+/* Half a block's bytes. Their sum is returned. */
+static inline __attribute__((always_inline)) int32_t quantize_half(const VF *v, VF inverse, int8_t *bytes) {
+    VF sum = vf_zero();
 #pragma GCC unroll 4
-    for (unsigned i = 0; i < HALF_VECTORS; i++) {
+    for (unsigned i = 0; i < UNIT_VECTORS / 2; i++) {
         VF q = vf_round(vf_mul(v[i], inverse));
         vf_store_i8(bytes + i * VF_LANES, q);
         sum = vf_add(sum, q); /* of integers, so exact in any order */
     }
-    *ret_d = d;
-    return isnan(d) ? 0 : (int32_t)vf_sum(sum);
+    return (int32_t)vf_sum(sum);
 }
 
-static inline __attribute__((always_inline)) void quantize_block(const float *x, Q8Block *out) {
+static inline __attribute__((always_inline)) void quantize_block(const float *x, const bool halves, Q8Block *out) {
+    VF v[UNIT_VECTORS], inverse[2];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < UNIT_VECTORS; i++)
+        v[i] = vf_load(x + i * VF_LANES);
+    out->d[0] = q8_scale_of(v, halves ? UNIT_VECTORS / 2 : UNIT_VECTORS, &inverse[0]);
+    out->d[1] = out->d[0];
+    inverse[1] = inverse[0];
+    if (halves)
+        out->d[1] = q8_scale_of(v + UNIT_VECTORS / 2, UNIT_VECTORS / 2, &inverse[1]);
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
-        int32_t sum = quantize_half(x + h * 16, out->q + h * 16, &out->d[h]);
+        int32_t sum = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
+        sum = isnan(out->d[h]) ? 0 : sum;
         out->sum16[h] = out->d[h] * (float)sum;
         out->start16[h] = -128 * sum;
     }
@@ -40,8 +54,17 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
     out->start = out->start16[0] + out->start16[1];
 }
 
-static void q8_quantize(const float *x, uint8_t *row, size_t k, size_t begin, size_t n) {
+static inline __attribute__((always_inline)) void quantize_range(
+    const float *x, uint8_t *row, size_t begin, size_t n, const bool halves) {
     Q8Block *blocks = (Q8Block *)row;
     for (size_t i = begin; i < begin + n; i += Q8_UNIT, x += Q8_UNIT)
-        quantize_block(x, &blocks[i / Q8_UNIT]);
+        quantize_block(x, halves, &blocks[i / Q8_UNIT]);
+}
+
+static void q8_quantize_16(const float *x, uint8_t *row, size_t k, size_t begin, size_t n) {
+    quantize_range(x, row, begin, n, true);
+}
+
+static void q8_quantize_32(const float *x, uint8_t *row, size_t k, size_t begin, size_t n) {
+    quantize_range(x, row, begin, n, false);
 }

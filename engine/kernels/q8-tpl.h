@@ -1,10 +1,10 @@
-/* Products of quantised weights with rows of ACT_Q8, written over the primitives of simd-*.h and the dot products of
+/* Products of quantised weights with rows of bytes, written over the primitives of simd-*.h and the dot products of
  * q8-dot-*.h.
  *
  * VF_LANES rows of weights are unpacked side by side, a lane each, 32 elements at a time; the sums over 16
- * elements are integers, so exact, and are scaled and added in the order of the row, one chain per output. Every call
- * goes through the same two steps, unpack and multiply, and differs only in how many rows of x and how many outputs
- * share what is loaded; but few rows of x, on x86, go the way of strip-tpl.h, to the same sums. */
+ * or 32 elements are integers, so exact, and are scaled and added in the order of the row, one chain per output. Every
+ * call goes through the same two steps, unpack and multiply, and differs only in how many rows of x and how many
+ * outputs share what is loaded; but few rows of x, on x86, go the way of strip-tpl.h, to the same sums. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,16 +20,24 @@ typedef struct Q8Tile {
     VF min[2];
 } Q8Tile;
 
+/* Over how many elements scales go: 32, or on one side 16. */
+typedef enum Q8Scales {
+    Q8_WHOLE,       /* x is ACT_Q8_32 */
+    Q8_HALVES_OF_W, /* scales and minima; x is ACT_Q8_32 */
+    Q8_HALVES_OF_X, /* x is ACT_Q8_16 */
+} Q8Scales;
+
 /* What there is in a format's tiles; always a constant. */
 typedef struct Q8Kind {
+    Q8Scales scales;
     int bits;    /* of an unsigned q; 8: q is signed */
-    bool halves; /* scale and min per 16 */
     bool min;    /* the format has minima */
     bool offset; /* the format's q count from an offset */
 } Q8Kind;
 
-#define Q8_AHEAD 32u /* tiles between what is fetched and what is unpacked */
-#define Q8_GROUP 8u  /* tiles unpacked by one call: a super-block */
+#define Q8_AHEAD    32u /* tiles between what is fetched and what is unpacked */
+#define Q8_GROUP    8u  /* tiles unpacked by one call: a super-block */
+#define Q8_FEW_ROWS 8u  /* of x, for which no more are unpacked at a time than that */
 #define Q8_TILES                                                                                                       \
     (24u << 10) /* bytes of them unpacked before the rows of x pass by: they stay in the first-level cache */
 #define Q8_DEPTH (Q8_TILES / Q8_GROUPS / sizeof(Q8Tile) / Q8_GROUP * Q8_GROUP)
@@ -60,58 +68,78 @@ static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
     }
 }
 
+/* Offsets or minima are taken off after the products. */
+static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind) {
+    return kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
+}
+
+/* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it. */
+static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const int h,
+    Q8Sum sums[Q8_ROWS][Q8_GROUPS]) {
+    const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8), whole = kind.scales == Q8_WHOLE;
+    const int steps = whole ? 8 : 4;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            q8_sum_start(&sums[i][g], takes_start, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
+#pragma GCC unroll 8
+    for (int j = 0; j < steps; j++) {
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            VI bytes = vi_four_of(x[i][b].q + h * 16 + j * 4);
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++)
+                q8_sum_add(&sums[i][g], kind.bits, j, steps, tiles[g][b].q[h * 4 + j], bytes);
+        }
+    }
+}
+
+/* acc += a tile's products. Those of the sums with the scales that go by the fewer elements are already added. */
+static inline __attribute__((always_inline)) VF q8_scale(
+    const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products, VF acc) {
+    acc = vf_fma(kind.scales == Q8_HALVES_OF_W ? vf_set(x->d[0]) : t->scale[0], products, acc);
+    if (!q8_takes_min(kind))
+        return acc;
+    if (kind.scales != Q8_HALVES_OF_W)
+        return vf_fnma(t->min[0], vf_set(x->sum), acc);
+    acc = vf_fnma(t->min[0], vf_set(x->sum16[0]), acc);
+    return vf_fnma(t->min[1], vf_set(x->sum16[1]), acc);
+}
+
+/* products[i][g] = the sums of half h, or those of the whole tile, times the scale that goes by as many elements;
+ * added, if it is the second half. */
+static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const int h,
+    VF products[Q8_ROWS][Q8_GROUPS]) {
+    Q8Sum sums[Q8_ROWS][Q8_GROUPS];
+    q8_sums(kind, rows, groups, tiles, b, x, h, sums);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++) {
+            VF scale = kind.scales == Q8_HALVES_OF_W ? tiles[g][b].scale[h] : vf_set(x[i][b].d[h]);
+            VF sum = q8_sum_end(&sums[i][g]);
+            products[i][g] = h == 0 ? vf_mul(scale, sum) : vf_fma(scale, sum, products[i][g]);
+        }
+}
+
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], Q8Ahead *ahead,
     VF acc[Q8_ROWS][Q8_GROUPS]) {
-    const bool takes_min = kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
-    const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8);
-
     for (size_t b = 0; b < n; b++) {
+        VF products[Q8_ROWS][Q8_GROUPS];
         q8_fetch(ahead);
-        VF scaled[Q8_ROWS][Q8_GROUPS];
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; h++) {
-            Q8Sum sums[Q8_ROWS][Q8_GROUPS];
-#pragma GCC unroll 8
-            for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-                for (int g = 0; g < groups; g++)
-                    q8_sum_start(&sums[i][g], takes_start, vi_set32(x[i][b].start16[h]));
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; j++) {
-#pragma GCC unroll 8
-                for (int i = 0; i < rows; i++) {
-                    VI bytes = vi_four_of(x[i][b].q + h * 16 + j * 4);
-#pragma GCC unroll 2
-                    for (int g = 0; g < groups; g++)
-                        q8_sum_add(&sums[i][g], kind.bits, j, tiles[g][b].q[h * 4 + j], bytes);
-                }
-            }
-#pragma GCC unroll 8
-            for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-                for (int g = 0; g < groups; g++) {
-                    const Q8Tile *t = &tiles[g][b];
-                    VF sum = q8_sum_end(&sums[i][g]), d = vf_set(x[i][b].d[h]);
-                    if (kind.halves) {
-                        acc[i][g] = vf_fma(vf_mul(t->scale[h], d), sum, acc[i][g]);
-                        if (takes_min)
-                            acc[i][g] = vf_fnma(t->min[h], vf_set(x[i][b].sum16[h]), acc[i][g]);
-                    } else
-                        scaled[i][g] = h == 0 ? vf_mul(d, sum) : vf_fma(d, sum, scaled[i][g]);
-                }
-        }
-        if (kind.halves)
-            continue;
+        q8_products(kind, rows, groups, tiles, b, x, 0, products);
+        if (kind.scales != Q8_WHOLE)
+            q8_products(kind, rows, groups, tiles, b, x, 1, products);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-            for (int g = 0; g < groups; g++) {
-                acc[i][g] = vf_fma(tiles[g][b].scale[0], scaled[i][g], acc[i][g]);
-                if (takes_min)
-                    acc[i][g] = vf_fnma(tiles[g][b].min[0], vf_set(x[i][b].sum), acc[i][g]);
-            }
+            for (int g = 0; g < groups; g++)
+                acc[i][g] = q8_scale(kind, &tiles[g][b], &x[i][b], products[i][g], acc[i][g]);
     }
 }
 
@@ -186,7 +214,7 @@ static inline Q8Ahead q8_ahead(
 
 static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
-    const size_t depth = m->n_rows <= 2 * Q8_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
+    const size_t depth = m->n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
     const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
 

@@ -27,7 +27,7 @@ typedef enum StripOrder {
 
 /* Always a constant. */
 typedef struct StripFormat {
-    const Q8Kind *kind; /* .halves goes with STRIP_TILE_FOURS */
+    const Q8Kind *kind; /* Q8_HALVES_OF_W goes with STRIP_TILE_FOURS */
     StripOrder order;
     int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
     size_t row_bytes; /* of a strip in one row */
@@ -41,7 +41,7 @@ typedef struct StripSets {
 typedef struct StripX {
     StripSets q;
     VI start_a, start_b;
-    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled() */
+    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
 } StripX;
 
 /* The quants of STRIP_WIDTH rows from tile `at` on. */
@@ -87,7 +87,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
 static inline __attribute__((always_inline)) void strip_x(const StripFormat f, const Q8Block *x, StripX *ret) {
     strip_x_set(f, x, 0, ret->q.a, &ret->start_a);
     strip_x_set(f, x, 1, ret->q.b, &ret->start_b);
-    if (f.kind->halves)
+    if (f.kind->scales == Q8_HALVES_OF_W)
         return;
     float d[2][VF_LANES];
     for (int l = 0; l < VF_LANES; l++)
@@ -104,22 +104,24 @@ static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, c
     q8_sum_start(&sum, Q8_STARTS && f.excess > 0, start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        q8_sum_add(&sum, f.kind->bits, j, w[j], x[j]);
+        q8_sum_add(&sum, f.kind->bits, j, 4, w[j], x[j]);
     return q8_sum_end(&sum);
 }
 
-/* The sums of both halves of a tile, each scaled as x is. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
+/* The sums of both halves of a tile, scaled as x is. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
 static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f, VF a, VF b, const StripX *x) {
     VF first = f.order == STRIP_HALVES ? a : vf_even_chunks(a, b);
     VF second = f.order == STRIP_HALVES ? b : vf_odd_chunks(a, b);
+    if (f.kind->scales == Q8_WHOLE) /* exact: the sums are integers below 2^24 */
+        return vf_mul(x->d[0], vf_add(first, second));
     return vf_fma(x->d[1], second, vf_mul(x->d[0], first));
 }
 
-/* sums[0]: strip_scaled() of each unit. With scales by halves: the sums themselves, sums[1] of the second set. */
+/* sums[0]: strip_scaled() of each unit. With Q8_HALVES_OF_W: the sums themselves, sums[1] of the second set. */
 static inline __attribute__((always_inline)) void strip_multiply(
     const StripFormat f, const StripSets *w, const StripX *x, int unit, VF sums[2][STRIP_UNITS]) {
     VF a = strip_sum(f, w->a, x->q.a, x->start_a), b = strip_sum(f, w->b, x->q.b, x->start_b);
-    if (f.kind->halves) {
+    if (f.kind->scales == Q8_HALVES_OF_W) {
         sums[0][unit] = a;
         sums[1][unit] = b;
     } else
@@ -147,41 +149,30 @@ static inline __attribute__((always_inline)) void strip_turn(
     }
 }
 
-static inline __attribute__((always_inline)) VF strip_add_halves(
-    const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, VF acc) {
-    const bool takes_min = f.kind->min || (f.kind->offset && Q8_FLOAT_OFFSETS);
-#pragma GCC unroll 2
-    for (int set = 0; set < 2; set++) {
-        VF turned[4][2];
-        strip_turn(sums[set], true, turned);
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            const int b = 4 * set + i / 2, h = i % 2;
-            acc = vf_fma(vf_mul(tiles[b].scale[h], vf_set(x[b].d[h])), turned[i / 2][h], acc);
-            if (takes_min)
-                acc = vf_fnma(tiles[b].min[h], vf_set(x[b].sum16[h]), acc);
-        }
+/* What q8_scale() is given of tile b. `turned` has a tile's sums, or those of a half of it, in the order in which
+ * strip_turn() leaves them. */
+static inline __attribute__((always_inline)) VF strip_products(
+    const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, int b) {
+    if (f.kind->scales == Q8_HALVES_OF_W) {
+        const VF *sums = turned[b / 4][b % 4];
+        return vf_fma(tile->scale[1], sums[1], vf_mul(tile->scale[0], sums[0]));
     }
-    return acc;
+    return f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
 }
 
 /* acc plus the first n_tiles of the strip. */
 static inline __attribute__((always_inline)) VF strip_add(
     const StripFormat f, const VF sums[2][STRIP_UNITS], const Q8Tile *tiles, const Q8Block *x, size_t n_tiles, VF acc) {
-    const bool takes_min = f.kind->min || (f.kind->offset && Q8_FLOAT_OFFSETS);
-    if (f.kind->halves)
-        return strip_add_halves(f, sums, tiles, x, acc);
-
-    VF turned[4][2];
-    strip_turn(sums[0], false, turned);
+    const bool halves = f.kind->scales == Q8_HALVES_OF_W;
+    VF turned[2][4][2];
+    strip_turn(sums[0], halves, turned[0]);
+    if (halves)
+        strip_turn(sums[1], halves, turned[1]);
 #pragma GCC unroll 8
     for (size_t b = 0; b < STRIP_TILES; b++) {
         if (b >= n_tiles)
             break;
-        VF sum = f.order == STRIP_TILE_FOURS ? turned[b % 4][b / 4] : turned[b / 2][b % 2];
-        acc = vf_fma(tiles[b].scale[0], sum, acc);
-        if (takes_min)
-            acc = vf_fnma(tiles[b].min[0], vf_set(x[b].sum), acc);
+        acc = q8_scale(*f.kind, &tiles[b], &x[b], strip_products(f, turned, &tiles[b], (int)b), acc);
     }
     return acc;
 }

@@ -87,6 +87,6 @@ void attention_full(Worker *w, const LayerWeights *l) {
     }
     threads_barrier(p->threads);
 
-    quantize(w, p->attended, p->n_rows, l->attn_output.ne[0]);
+    quantize(w, product_input(p, &l->attn_output), p->attended, p->n_rows, l->attn_output.ne[0]);
     residual(w, &l->attn_output, &l->attn_output_bias, &none, p->attended);
 }

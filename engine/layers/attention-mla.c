@@ -34,12 +34,13 @@ static void product(Worker *w, const Tensor *t, size_t first, size_t n_out, cons
         .n_rows = p->n_rows,
         .k = t->ne[0],
     };
-    if (p->kernels->act[t->type] == ACT_Q8) {
+    ActFormat format = product_input(p, t);
+    if (format != ACT_F32) {
         uint8_t *rows = (uint8_t *)w->scratch;
         m.x = rows;
         m.x_stride = q8_row_bytes(m.k);
         for (uint32_t r = 0; r < p->n_rows; r++)
-            p->kernels->quantize_q8(x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
+            p->kernels->quantize[format](x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
     }
     p->kernels->matmul[t->type](&m);
 }
@@ -122,7 +123,7 @@ void attention_mla_project(Worker *w, const LayerWeights *l, uint32_t layer) {
             if (q_rank) {
                 float *q = p->q_low.x + r * q_rank;
                 p->kernels->rms_norm(q, q, (const float *)l->attn_q_a_norm.data, q_rank, c->norm_eps);
-                quantize_row(p, p->q_low, r, q_rank);
+                quantize_row(p, product_input(p, &l->attn_q_b), p->q_low, r, q_rank);
             }
         }
     threads_barrier(p->threads);
@@ -145,6 +146,7 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
     const LatentConfig *m = &c->latent;
     size_t from_stride = (size_t)c->n_heads * m->kv_rank, to_stride = (size_t)c->n_heads * m->v_dim, begin, end;
     const Tensor *t = l->attn_v_b.data ? &l->attn_v_b : &l->attn_kv_b;
+    ActFormat format = product_input(p, &l->attn_output);
     bool by_head = m->v_dim % Q8_UNIT == 0; /* a head's bytes are its own */
 
     while (threads_next(p->threads, c->n_heads, 1, &begin, &end))
@@ -153,10 +155,10 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
             product(w, t, first, m->v_dim, p->attended.x + head * m->kv_rank, from_stride, p->heads.x + head * m->v_dim,
                 to_stride);
             for (uint32_t r = 0; by_head && r < p->n_rows; r++)
-                quantize_part(p, p->heads, r, to_stride, head * m->v_dim, m->v_dim);
+                quantize_part(p, format, p->heads, r, to_stride, head * m->v_dim, m->v_dim);
         }
     threads_barrier(p->threads);
     if (!by_head)
-        quantize(w, p->heads, p->n_rows, to_stride);
+        quantize(w, format, p->heads, p->n_rows, to_stride);
     residual(w, &l->attn_output, NULL, &l->attn_post_norm, p->heads);
 }

@@ -23,7 +23,7 @@ void ffn_activate(const Pass *p, float *y, float *x, size_t n) {
 }
 
 void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
-    size_t begin, size_t end) {
+    ActFormat format, size_t begin, size_t end) {
     const Pass *p = w->pass;
     size_t n_ff = gate->ne[1], n = end - begin;
 
@@ -31,21 +31,22 @@ void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, c
     linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
     for (uint32_t r = 0; r < p->n_rows; r++) {
         ffn_activate(p, p->hidden.x + r * n_ff + begin, w->scratch + r * n, n);
-        quantize_part(p, p->hidden, r, n_ff, begin, n);
+        quantize_part(p, format, p->hidden, r, n_ff, begin, n);
     }
 }
 
-void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias) {
+void ffn_gate_up(
+    Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias, ActFormat format) {
     Pass *p = w->pass;
     size_t n_ff = gate->ne[1], begin, end;
 
     size_t grain = linear_grain(p, n_ff);
     while (threads_next_near(p->threads, n_ff, grain, &begin, &end))
-        ffn_gate_up_range(w, gate, gate_bias, up, up_bias, begin, end);
+        ffn_gate_up_range(w, gate, gate_bias, up, up_bias, format, begin, end);
     threads_barrier(p->threads);
 }
 
 void ffn_dense(Worker *w, const LayerWeights *l) {
-    ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias);
+    ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias, product_input(w->pass, &l->ffn_down));
     residual(w, &l->ffn_down, &l->ffn_down_bias, &l->ffn_post_norm, w->pass->hidden);
 }

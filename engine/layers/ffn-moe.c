@@ -221,12 +221,13 @@ static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, siz
     linear_range(p, &up, &up_bias, in, n_rows, begin, end, w->scratch, n);
     for (uint32_t r = 0; r < n_rows; r++) {
         ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
-        quantize_part(p, t->hidden, first + r, n_ff, begin, n);
+        quantize_part(p, product_input(p, &l->experts_down), t->hidden, first + r, n_ff, begin, n);
     }
 }
 
 static void shared_gate_up_range(Worker *w, const LayerWeights *l, size_t begin, size_t end) {
-    ffn_gate_up_range(w, &l->shared_gate, NULL, &l->shared_up, NULL, begin, end);
+    ffn_gate_up_range(
+        w, &l->shared_gate, NULL, &l->shared_up, NULL, product_input(w->pass, &l->shared_down), begin, end);
 }
 
 static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {

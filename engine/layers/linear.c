@@ -13,40 +13,59 @@ size_t linear_grain(const Pass *p, size_t n_out) {
 /* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
 bool model_wants_q8(const Model *m, const Kernels *k) {
     _Static_assert(sizeof(LayerWeights) % sizeof(Tensor) == 0, "LayerWeights has more than tensors");
-    bool wants = k->act[m->weights.output.type] == ACT_Q8;
+    bool wants = k->act[m->weights.output.type] != ACT_F32;
     for (uint32_t i = 0; i < m->config.n_layers; i++) {
         const Tensor *tensors = (const Tensor *)&m->weights.layers[i];
         for (size_t j = 0; j < sizeof(LayerWeights) / sizeof(Tensor); j++)
-            wants = wants || (tensors[j].data && k->act[tensors[j].type] == ACT_Q8);
+            wants = wants || (tensors[j].data && k->act[tensors[j].type] != ACT_F32);
     }
     return wants;
 }
 
+/* Rows with one scale for 32 elements serve every kind of weights, those with two not. */
+static ActFormat rows_for(const Pass *p, const Tensor *const *weights, size_t n) {
+    ActFormat format = ACT_F32;
+    for (size_t i = 0; i < n; i++)
+        if (weights[i]->data)
+            format = MAX(format, p->kernels->act[weights[i]->type]);
+    return format;
+}
+
+ActFormat attention_input(const Pass *p, const LayerWeights *l) {
+    const Tensor *const weights[] = {&l->attn_q, &l->attn_k, &l->attn_v, &l->attn_q_a, &l->attn_kv_a};
+    return rows_for(p, weights, ELEMENTSOF(weights));
+}
+
+ActFormat ffn_input(const Pass *p, const LayerWeights *l) {
+    const Tensor *const weights[] = {
+        &l->ffn_gate, &l->ffn_up, &l->router, &l->experts_gate, &l->experts_up, &l->shared_gate, &l->shared_up};
+    return rows_for(p, weights, ELEMENTSOF(weights));
+}
+
+ActFormat product_input(const Pass *p, const Tensor *weight) {
+    return p->kernels->act[weight->type];
+}
+
 #define QUANTIZE_RANGE 1024u /* elements, whole units of Q8_UNIT */
 
-/* No weights can want bytes of rows that are not whole blocks: theirs have as many elements. */
-static bool takes_bytes(Rows in, size_t k) {
-    return in.q8 && k % Q8_UNIT == 0;
+void quantize_part(const Pass *p, ActFormat format, Rows in, size_t row, size_t k, size_t begin, size_t n) {
+    if (format != ACT_F32)
+        p->kernels->quantize[format](in.x + row * k + begin, in.q8 + row * q8_row_bytes(k), k, begin, n);
 }
 
-void quantize_part(const Pass *p, Rows in, size_t row, size_t k, size_t begin, size_t n) {
-    if (takes_bytes(in, k))
-        p->kernels->quantize_q8(in.x + row * k + begin, in.q8 + row * q8_row_bytes(k), k, begin, n);
+void quantize_row(const Pass *p, ActFormat format, Rows in, size_t row, size_t k) {
+    quantize_part(p, format, in, row, k, 0, k);
 }
 
-void quantize_row(const Pass *p, Rows in, size_t row, size_t k) {
-    quantize_part(p, in, row, k, 0, k);
-}
-
-void quantize(Worker *w, Rows in, size_t n_rows, size_t k) {
+void quantize(Worker *w, ActFormat format, Rows in, size_t n_rows, size_t k) {
     Pass *p = w->pass;
-    if (!takes_bytes(in, k))
+    if (format == ACT_F32)
         return;
 
     size_t per_row = (k + QUANTIZE_RANGE - 1) / QUANTIZE_RANGE, begin, end;
     while (threads_next(p->threads, n_rows * per_row, 1, &begin, &end)) {
         size_t at = begin % per_row * QUANTIZE_RANGE;
-        quantize_part(p, in, begin / per_row, k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
+        quantize_part(p, format, in, begin / per_row, k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
     }
     threads_barrier(p->threads);
 }
@@ -58,7 +77,7 @@ Rows rows_from(Rows in, size_t first, size_t k) {
 void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
     size_t end, float *y, size_t y_stride) {
     size_t k = weight->ne[0];
-    bool q8 = p->kernels->act[weight->type] == ACT_Q8;
+    bool q8 = product_input(p, weight) != ACT_F32;
     Matmul m = {
         .traits = quant_traits(weight->type),
         .w = weight->data + begin * weight->row_bytes,

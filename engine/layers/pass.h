@@ -32,7 +32,7 @@ static inline uint32_t attention_n_spans(uint32_t last_position) {
  * date. q8 NULL: no weights of this model want it. */
 typedef struct Rows {
     float *x;
-    uint8_t *q8; /* ACT_Q8 */
+    uint8_t *q8; /* ACT_Q8_16 or ACT_Q8_32, as the weights want it that come next */
 } Rows;
 
 /* Layers with a window may rotate otherwise than those that see everything. */
@@ -111,11 +111,16 @@ typedef struct Linear {
 
 /* Some product of the model takes its rows in bytes. */
 bool model_wants_q8(const Model *m, const Kernels *k);
-/* Brings the bytes of rows of k elements up to date: a phase of its own, or row by row as the floats are made, or in
- * parts of whole Q8_UNITs. */
-void quantize(Worker *w, Rows in, size_t n_rows, size_t k);
-void quantize_part(const Pass *p, Rows in, size_t row, size_t k, size_t begin, size_t n);
-void quantize_row(const Pass *p, Rows in, size_t row, size_t k);
+/* What the weights take their rows as that a layer's attention or its feed-forward network begins with, or one matrix:
+ * what those rows are to be quantised to. */
+ActFormat attention_input(const Pass *p, const LayerWeights *l);
+ActFormat ffn_input(const Pass *p, const LayerWeights *l);
+ActFormat product_input(const Pass *p, const Tensor *weight);
+/* Brings the bytes of rows of k elements up to date, unless floats are wanted: a phase of its own, or row by row as the
+ * floats are made, or in parts of whole Q8_UNITs. */
+void quantize(Worker *w, ActFormat format, Rows in, size_t n_rows, size_t k);
+void quantize_part(const Pass *p, ActFormat format, Rows in, size_t row, size_t k, size_t begin, size_t n);
+void quantize_row(const Pass *p, ActFormat format, Rows in, size_t row, size_t k);
 /* The rows from `first` on, of k elements each. */
 Rows rows_from(Rows in, size_t first, size_t k);
 /* Outputs [begin, end) of in[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
@@ -127,11 +132,11 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
 size_t linear_grain(const Pass *p, size_t n_out);
 #define LINEAR_UNIT Q8_UNIT /* so that the bytes of a range's outputs can be made with them */
 
-/* normed = norm(x) * weight, bytes included */
-void norm(Worker *w, const Tensor *weight);
+/* normed = norm(x) * weight, and the bytes of it that the format says */
+void norm(Worker *w, const Tensor *weight, ActFormat format);
 
-/* x = (x - its mean) / its deviation * weight + bias; x is `normed` too, bytes included */
-void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias);
+/* x = (x - its mean) / its deviation * weight + bias; x is `normed` too */
+void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormat format);
 
 int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
 void rope_table_done(RopeTable *t);
@@ -173,11 +178,12 @@ void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor 
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);
-/* hidden = activation(gate(normed)) * up(normed), bytes included; biases may be NULL */
-void ffn_gate_up(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias);
+/* hidden = activation(gate(normed)) * up(normed), and the bytes of it that the format says; biases may be NULL */
+void ffn_gate_up(
+    Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias, ActFormat format);
 /* Elements [begin, end) of it, whole LINEAR_UNITs. One worker alone. */
 void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
-    size_t begin, size_t end);
+    ActFormat format, size_t begin, size_t end);
 /* y = activation(y) * x for n floats; x may change */
 void ffn_activate(const Pass *p, float *y, float *x, size_t n);
 /* x += the weighted outputs of each row's experts and of the shared one */

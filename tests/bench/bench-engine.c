@@ -160,7 +160,7 @@ static void add_matrix(Work *w, const Kernels *k, const Tensor *t, double share,
     double rows = (double)t->ne[1] * (double)MAX(t->ne[2], 1u) * share;
     w->decode_bytes += (double)t->row_bytes * rows;
     if (prompt)
-        *(k->act[t->type] == ACT_Q8 ? &w->byte_operations : &w->float_operations) += 2 * (double)t->ne[0] * rows;
+        *(k->act[t->type] != ACT_F32 ? &w->byte_operations : &w->float_operations) += 2 * (double)t->ne[0] * rows;
 }
 
 static bool is_experts(const LayerWeights *l, const Tensor *t) {

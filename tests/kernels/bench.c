@@ -67,11 +67,12 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
     float *x = malloc(n_rows * length * sizeof(float)), *y = malloc(n_rows * n_out * sizeof(float));
     fill_blocks(type, w, n_out * length);
     fill_floats(x, n_rows * length);
-    size_t x_stride = k->act[type] == ACT_Q8 ? q8_row_bytes(length) : length * sizeof(float);
+    ActFormat format = k->act[type];
+    size_t x_stride = format != ACT_F32 ? q8_row_bytes(length) : length * sizeof(float);
     uint8_t *rows = aligned_alloc(64, (n_rows * x_stride + 63) & ~(size_t)63);
     for (size_t r = 0; r < n_rows; r++)
-        if (k->act[type] == ACT_Q8)
-            k->quantize_q8(x + r * length, rows + r * x_stride, length, 0, length);
+        if (format != ACT_F32)
+            k->quantize[format](x + r * length, rows + r * x_stride, length, 0, length);
         else
             memcpy(rows + r * x_stride, x + r * length, x_stride);
     p.m = (Matmul){.traits = traits,

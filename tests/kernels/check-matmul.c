@@ -1,5 +1,5 @@
 /* Dequantisation must be equal to the bit; products within the rounding of a float sum of what they are given, which
- * for ACT_Q8 are the rounded rows, and equal to the bit among themselves however the call is cut. */
+ * for quantised ones are the rounded rows, and equal to the bit among themselves however the call is cut. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "checks.h"
 
-/* Of the sum of magnitudes; a product with ACT_Q8 is one long chain of additions. */
+/* Of the sum of magnitudes; a product with bytes is one long chain of additions. */
 #define ROUNDING    2e-6
 #define ROUNDING_Q8 1e-5
 #define CANCELLED   100 /* times as much where a block's values may all but cancel against its minimum */
@@ -101,7 +101,7 @@ static int check_cuts(const Kernels *k, TensorType type, const Matmul *m) {
 }
 
 /* Checks a block against what it was made of, and leaves in x what it stands for. */
-static int check_block(float *x, const Q8Block *b) {
+static int check_block(float *x, ActFormat format, const Q8Block *b) {
     double sum[2] = {}, magnitude = 0;
     int bytes[2] = {}, failures = 0;
     for (size_t i = 0; i < Q8_UNIT; i++) {
@@ -114,24 +114,26 @@ static int check_block(float *x, const Q8Block *b) {
     }
     for (size_t h = 0; h < 2; h++)
         failures += !(fabs(sum[h] - b->sum16[h]) <= 1e-6 * magnitude) || b->start16[h] != -128 * bytes[h];
+    failures += format == ACT_Q8_32 && memcmp(&b->d[0], &b->d[1], sizeof(b->d[0])) != 0;
     return failures + (b->sum != b->sum16[0] + b->sum16[1] || b->start != b->start16[0] + b->start16[1]);
 }
 
 /* Quantises the rows a piece at a time, checks them, and leaves in x what they stand for. */
-static uint8_t *quantised_rows(const Kernels *k, float *x, size_t n_rows, size_t length, int *ret_failures) {
+static uint8_t *quantised_rows(
+    const Kernels *k, ActFormat format, float *x, size_t n_rows, size_t length, int *ret_failures) {
     size_t stride = q8_row_bytes(length);
     uint8_t *rows = aligned_alloc(64, n_rows * stride);
     for (size_t r = 0; r < n_rows; r++) {
         uint8_t *row = rows + r * stride;
         for (size_t at = 0, n; at < length; at += n) {
             n = MIN(Q8_UNIT * (1 + random_bits() % 4), length - at);
-            k->quantize_q8(x + r * length + at, row, length, at, n);
+            k->quantize[format](x + r * length + at, row, length, at, n);
         }
         for (size_t i = 0; i < length / Q8_UNIT; i++)
-            *ret_failures += check_block(x + r * length + i * Q8_UNIT, (const Q8Block *)row + i);
+            *ret_failures += check_block(x + r * length + i * Q8_UNIT, format, (const Q8Block *)row + i);
     }
     if (*ret_failures)
-        printf("%s: quantize_q8 of %zu differs\n", k->name, length);
+        printf("%s: format %d of %zu elements differs\n", k->name, (int)format, length);
     return rows;
 }
 
@@ -169,8 +171,8 @@ static int check_shape(
     double slack = fill_inputs(type, w, n_out * length, x, n_rows * length);
 
     int failures = 0;
-    if (k->act[type] == ACT_Q8)
-        q8 = quantised_rows(k, x, n_rows, length, &failures);
+    if (k->act[type] != ACT_F32)
+        q8 = quantised_rows(k, k->act[type], x, n_rows, length, &failures);
     Matmul m = {.traits = traits,
         .w = w,
         .w_stride = row_bytes,
