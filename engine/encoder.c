@@ -49,7 +49,7 @@ int encoder_new(const Model *m, unsigned n_threads, uint32_t max_tokens, Encoder
     en->model = m;
     en->max_tokens = max_tokens;
     en->pass.config = &m->config;
-    en->pass.worker_floats = MAX((size_t)max_tokens * LINEAR_UNIT, (size_t)16384);
+    en->pass.worker_floats = 2 * MAX((size_t)max_tokens * LINEAR_UNIT, (size_t)16384);
     en->pass.worker_floats = MAX(en->pass.worker_floats, (size_t)m->config.n_embd);
 
     int r = kernels_select(&en->pass.kernels, e);
@@ -135,9 +135,10 @@ static void ffn(Worker *w, const Encoder *en, const LayerWeights *l) {
     static const Tensor none;
     Pass *p = w->pass;
 
-    if (l->ffn_gate.data)
-        ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias, product_input(p, &l->ffn_down));
-    else
+    if (l->ffn_gate.data) {
+        const GateUp g = ffn_dense_gate_up(p, l);
+        ffn_gate_up(w, &g);
+    } else
         ungated(w, en, l);
     residual(w, &l->ffn_down, &l->ffn_down_bias, &none, p->hidden);
 }

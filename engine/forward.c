@@ -51,8 +51,8 @@ int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
 /* ------------------------------------------------------------------------------------------------ memory */
 
 static size_t worker_floats(const Config *c, const ForwardOptions *o) {
-    /* results of a range of outputs: the wider it is, the fewer times a prompt's rows are read again */
-    size_t n = MAX((size_t)o->max_rows * 4 * LINEAR_UNIT, (size_t)16384);
+    /* results of a range of outputs of two matrices: the wider it is, the fewer times a prompt's rows are read again */
+    size_t n = 2 * MAX((size_t)o->max_rows * 4 * LINEAR_UNIT, (size_t)16384);
     n = MAX(n, attention_paged_scratch(c));
     n = MAX(n, attention_mla_scratch(c, o->max_rows));
     n = MAX(n, 2 * (size_t)c->experts.n);

@@ -22,31 +22,47 @@ void ffn_activate(const Pass *p, float *y, float *x, size_t n) {
         p->kernels->silu_mul(y, x, n);
 }
 
-void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
-    ActFormat format, size_t begin, size_t end) {
+/* Bytes are made of what is still in the worker's cache; the floats of a prompt's rows would only go to memory. */
+void ffn_gate_up_range(Worker *w, const GateUp *g, size_t begin, size_t end) {
     const Pass *p = w->pass;
-    size_t n_ff = gate->ne[1], n = end - begin;
+    const bool floats = g->format == ACT_F32;
+    size_t n_ff = g->gate->ne[1], n = end - begin, stride = floats ? n_ff : n;
+    float *gated = floats ? g->hidden.x + begin : w->scratch, *up = w->scratch + (size_t)g->n_rows * n;
 
-    linear_range(p, gate, gate_bias, p->normed, p->n_rows, begin, end, p->hidden.x + begin, n_ff);
-    linear_range(p, up, up_bias, p->normed, p->n_rows, begin, end, w->scratch, n);
-    for (uint32_t r = 0; r < p->n_rows; r++) {
-        ffn_activate(p, p->hidden.x + r * n_ff + begin, w->scratch + r * n, n);
-        quantize_part(p, format, p->hidden, r, n_ff, begin, n);
+    linear_range(p, g->gate, g->gate_bias, g->in, g->n_rows, begin, end, gated, stride);
+    linear_range(p, g->up, g->up_bias, g->in, g->n_rows, begin, end, up, n);
+    for (uint32_t r = 0; r < g->n_rows; r++) {
+        ffn_activate(p, gated + r * stride, up + r * n, n);
+        if (!floats)
+            p->kernels->quantize[g->format](gated + r * n, g->hidden.q8 + r * q8_row_bytes(n_ff), n_ff, begin, n);
     }
 }
 
-void ffn_gate_up(
-    Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias, ActFormat format) {
+void ffn_gate_up(Worker *w, const GateUp *g) {
     Pass *p = w->pass;
-    size_t n_ff = gate->ne[1], begin, end;
+    size_t n_ff = g->gate->ne[1], begin, end;
 
     size_t grain = linear_grain(p, n_ff);
     while (threads_next_near(p->threads, n_ff, grain, &begin, &end))
-        ffn_gate_up_range(w, gate, gate_bias, up, up_bias, format, begin, end);
+        ffn_gate_up_range(w, g, begin, end);
     threads_barrier(p->threads);
 }
 
+GateUp ffn_dense_gate_up(const Pass *p, const LayerWeights *l) {
+    return (GateUp){
+        .gate = &l->ffn_gate,
+        .gate_bias = &l->ffn_gate_bias,
+        .up = &l->ffn_up,
+        .up_bias = &l->ffn_up_bias,
+        .in = p->normed,
+        .n_rows = p->n_rows,
+        .hidden = p->hidden,
+        .format = product_input(p, &l->ffn_down),
+    };
+}
+
 void ffn_dense(Worker *w, const LayerWeights *l) {
-    ffn_gate_up(w, &l->ffn_gate, &l->ffn_gate_bias, &l->ffn_up, &l->ffn_up_bias, product_input(w->pass, &l->ffn_down));
+    const GateUp g = ffn_dense_gate_up(w->pass, l);
+    ffn_gate_up(w, &g);
     residual(w, &l->ffn_down, &l->ffn_down_bias, &l->ffn_post_norm, w->pass->hidden);
 }

@@ -210,24 +210,33 @@ static void each_expert(
 static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {
     const Pass *p = w->pass;
     const Routing *t = &p->routing;
-    size_t n_ff = p->config->experts.n_ff, n = end - begin;
-    uint32_t first = t->first[expert], n_rows = t->first[expert + 1] - first;
-    Tensor gate_matrix = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
+    uint32_t first = t->first[expert];
+    Tensor gate = expert_matrix(&l->experts_gate, expert), up = expert_matrix(&l->experts_up, expert);
     Tensor gate_bias = expert_bias(&l->experts_gate_bias, expert), up_bias = expert_bias(&l->experts_up_bias, expert);
-    float *hidden = t->hidden.x + first * n_ff + begin;
-    Rows in = expert_rows(p, expert);
-
-    linear_range(p, &gate_matrix, &gate_bias, in, n_rows, begin, end, hidden, n_ff);
-    linear_range(p, &up, &up_bias, in, n_rows, begin, end, w->scratch, n);
-    for (uint32_t r = 0; r < n_rows; r++) {
-        ffn_activate(p, hidden + r * n_ff, w->scratch + r * n, n);
-        quantize_part(p, product_input(p, &l->experts_down), t->hidden, first + r, n_ff, begin, n);
-    }
+    const GateUp g = {
+        .gate = &gate,
+        .gate_bias = &gate_bias,
+        .up = &up,
+        .up_bias = &up_bias,
+        .in = expert_rows(p, expert),
+        .n_rows = t->first[expert + 1] - first,
+        .hidden = rows_from(t->hidden, first, p->config->experts.n_ff),
+        .format = product_input(p, &l->experts_down),
+    };
+    ffn_gate_up_range(w, &g, begin, end);
 }
 
 static void shared_gate_up_range(Worker *w, const LayerWeights *l, size_t begin, size_t end) {
-    ffn_gate_up_range(
-        w, &l->shared_gate, NULL, &l->shared_up, NULL, product_input(w->pass, &l->shared_down), begin, end);
+    const Pass *p = w->pass;
+    const GateUp g = {
+        .gate = &l->shared_gate,
+        .up = &l->shared_up,
+        .in = p->normed,
+        .n_rows = p->n_rows,
+        .hidden = p->hidden,
+        .format = product_input(p, &l->shared_down),
+    };
+    ffn_gate_up_range(w, &g, begin, end);
 }
 
 static void down_range(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end) {

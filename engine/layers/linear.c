@@ -5,7 +5,7 @@
  * workers end together and a range's results fit the worker's scratch. */
 size_t linear_grain(const Pass *p, size_t n_out) {
     size_t share = n_out / (threads_count(p->threads) * 8);
-    size_t fit = p->worker_floats / MAX(p->n_rows, 1u);
+    size_t fit = p->worker_floats / 2 / MAX(p->n_rows, 1u);
     size_t grain = MIN(share, fit) / LINEAR_UNIT * LINEAR_UNIT;
     return MAX(grain, (size_t)LINEAR_UNIT);
 }

@@ -128,7 +128,7 @@ void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows 
     size_t end, float *y, size_t y_stride);
 /* Several products of the same rows, bytes up to date, in one phase. */
 void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
-/* Grain of threads_next() over n_out outputs for n_rows rows, and the outputs that worker scratch has room for. */
+/* Grain of threads_next() over n_out outputs for n_rows rows; worker scratch has room for twice as many. */
 size_t linear_grain(const Pass *p, size_t n_out);
 #define LINEAR_UNIT Q8_UNIT /* so that the bytes of a range's outputs can be made with them */
 
@@ -178,12 +178,20 @@ void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor 
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);
-/* hidden = activation(gate(normed)) * up(normed), and the bytes of it that the format says; biases may be NULL */
-void ffn_gate_up(
-    Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias, ActFormat format);
-/* Elements [begin, end) of it, whole LINEAR_UNITs. One worker alone. */
-void ffn_gate_up_range(Worker *w, const Tensor *gate, const Tensor *gate_bias, const Tensor *up, const Tensor *up_bias,
-    ActFormat format, size_t begin, size_t end);
+/* hidden = activation(gate(in)) * up(in) as the matrix wants it that comes next, in bytes or in floats alone. */
+typedef struct GateUp {
+    const Tensor *gate, *gate_bias, *up, *up_bias; /* biases may be NULL */
+    Rows in;
+    uint32_t n_rows;
+    Rows hidden;
+    ActFormat format; /* of hidden */
+} GateUp;
+
+GateUp ffn_dense_gate_up(const Pass *p, const LayerWeights *l);
+void ffn_gate_up(Worker *w, const GateUp *g);
+/* Elements [begin, end) of it, whole LINEAR_UNITs, two of which for each row fit the worker's scratch. One worker
+ * alone. */
+void ffn_gate_up_range(Worker *w, const GateUp *g, size_t begin, size_t end);
 /* y = activation(y) * x for n floats; x may change */
 void ffn_activate(const Pass *p, float *y, float *x, size_t n);
 /* x += the weighted outputs of each row's experts and of the shared one */
