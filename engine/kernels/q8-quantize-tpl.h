@@ -21,8 +21,8 @@ static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, cons
     return max / 127 + vf_sum(poison);
 }
 
-/* Half a block's bytes. Their sum is returned. */
-static inline __attribute__((always_inline)) int32_t quantize_half(const VF *v, VF inverse, int8_t *bytes) {
+/* Half a block's bytes. Their sum is returned, a NaN if one was among x. */
+static inline __attribute__((always_inline)) float quantize_half(const VF *v, VF inverse, int8_t *bytes) {
     VF sum = vf_zero();
 #pragma GCC unroll 4
     for (unsigned i = 0; i < UNIT_VECTORS / 2; i++) {
@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) int32_t quantize_half(const VF *v, 
         vf_store_i8(bytes + i * VF_LANES, q);
         sum = vf_add(sum, q); /* of integers, so exact in any order */
     }
-    return (int32_t)vf_sum(sum);
+    return vf_sum(sum);
 }
 
 static inline __attribute__((always_inline)) void quantize_block(const float *x, const bool halves, Q8Block *out) {
@@ -45,10 +45,9 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
         out->d[1] = q8_scale_of(v + UNIT_VECTORS / 2, UNIT_VECTORS / 2, &inverse[1]);
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
-        int32_t sum = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
-        sum = isnan(out->d[h]) ? 0 : sum;
-        out->sum16[h] = out->d[h] * (float)sum;
-        out->start16[h] = -128 * sum;
+        float sum = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
+        out->sum16[h] = out->d[h] * sum;
+        out->start16[h] = isnan(out->d[h]) ? 0 : -128 * (int32_t)sum;
     }
     out->sum = out->sum16[0] + out->sum16[1];
     out->start = out->start16[0] + out->start16[1];
