@@ -19,7 +19,8 @@
 /* What a product takes its rows of x as. Quantised weights meet x rounded to 8 bits in blocks with a scale each, so
  * that the products are of integers. Where weights come in blocks of 32, it is usual to round x in such blocks too;
  * those of 16 have three quarters of their error. Where weights come in super-blocks, x is usually rounded in blocks of
- * 256; those of 32 have half of their error, and cost a seventh less than those of 16. */
+ * 256; those of 32 have half of their error, and cost a seventh less than those of 16. In order: products that take a
+ * format take those after it too, but for floats. */
 typedef enum ActFormat {
     ACT_F32,
     ACT_Q8_16, /* Q8Block[k / Q8_UNIT] */

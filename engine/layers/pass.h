@@ -111,8 +111,8 @@ typedef struct Linear {
 
 /* Some product of the model takes its rows in bytes. */
 bool model_wants_q8(const Model *m, const Kernels *k);
-/* What the weights take their rows as that a layer's attention or its feed-forward network begins with, or one matrix:
- * what those rows are to be quantised to. */
+/* What rows are to be quantised to for all the matrices that a layer's attention, or its feed-forward network, begins
+ * with, or for one matrix. */
 ActFormat attention_input(const Pass *p, const LayerWeights *l);
 ActFormat ffn_input(const Pass *p, const LayerWeights *l);
 ActFormat product_input(const Pass *p, const Tensor *weight);

@@ -19,7 +19,7 @@ static void count_call(const float *x, uint8_t *row, size_t k, size_t begin, siz
     (*row)++;
 }
 
-/* Types as the kernels of every processor take them, were there no others. */
+/* All other types take floats. */
 static Kernels kernels = {
     .act = {[TENSOR_Q8_0] = ACT_Q8_16, [TENSOR_Q4_K] = ACT_Q8_32},
     .quantize = {[ACT_Q8_16] = count_call, [ACT_Q8_32] = count_call},
