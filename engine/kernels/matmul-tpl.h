@@ -41,10 +41,33 @@ static inline VF load_weights_part(const FloatType type, const uint8_t *p, size_
 
 typedef float Four __attribute__((vector_size(16)));
 
-/* sums[r][i] for 4 rows of weights and `rows` of x, over n elements. Of AHEAD_ROWS rows from `ahead` on, if it is not
- * NULL, as much is fetched. */
+/* Rows of floats of the weights' size that will be wanted soon: 4 of weights or AHEAD_ROWS of x. */
+typedef struct Ahead {
+    const uint8_t *rows[4];
+} Ahead;
+
+/* acc[r][i] += elements [j, j + VF_LANES) of `rows` rows of x times those of 4 rows of weights. */
+static inline __attribute__((always_inline)) void tile_step(const FloatType type, const uint8_t *const w[4],
+    const float *x, size_t x_stride, size_t j, const int rows, VF acc[MATMUL_ROWS][4]) {
+    VF wv[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        wv[i] = load_weights(type, w[i] + j * float_size(type));
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        VF xv = vf_load(x + r * x_stride + j);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            acc[r][i] = vf_fma(wv[i], xv, acc[r][i]);
+    }
+}
+
+/* sums[r][i] for 4 rows of weights and `rows` of x, over n elements. Of the rows of `ahead`, if it is not NULL, as
+ * much is fetched, a line of each at a time: a core has room for few lines that are on their way, and waits when more
+ * are asked for at once. */
 static inline __attribute__((always_inline)) void tile_dot(const FloatType type, const uint8_t *const w[4],
-    const float *x, size_t x_stride, size_t n, const int rows, const float *ahead, Four *sums) {
+    const float *x, size_t x_stride, size_t n, const int rows, const Ahead *ahead, const int n_ahead, float sums[MATMUL_ROWS][4]) {
+    const size_t line = 64 / float_size(type);
     VF acc[MATMUL_ROWS][4];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -53,22 +76,16 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
             acc[r][i] = vf_zero();
 
     size_t j = 0;
-    for (; j + VF_LANES <= n; j += VF_LANES) {
-        VF wv[4];
+    for (; j + line <= n; j += line) {
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            wv[i] = load_weights(type, w[i] + j * float_size(type));
-#pragma GCC unroll 2
-        for (int i = 0; ahead && i < AHEAD_ROWS; i++)
-            prefetch_line((const uint8_t *)(ahead + i * x_stride + j));
+        for (int i = 0; ahead && i < n_ahead; i++)
+            prefetch_line(ahead->rows[i] + j * float_size(type));
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            VF xv = vf_load(x + r * x_stride + j);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                acc[r][i] = vf_fma(wv[i], xv, acc[r][i]);
-        }
+        for (size_t v = 0; v < line; v += VF_LANES)
+            tile_step(type, w, x, x_stride, j + v, rows, acc);
     }
+    for (; j + VF_LANES <= n; j += VF_LANES)
+        tile_step(type, w, x, x_stride, j, rows, acc);
     if (j < n) {
         VF wv[4];
 #pragma GCC unroll 4
@@ -84,65 +101,101 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-        vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], (float *)&sums[r]);
+        vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], sums[r]);
 }
 
-/* 4 outputs (n_out of them wanted) of rows [r, r + rows), over elements [at, at + n), at which w points */
+/* 4 outputs, `step` apart (n_out of them wanted), of rows [r, r + rows), over elements [at, at + n), at which w points */
 static inline __attribute__((always_inline)) void tile_add(const FloatType type, const Matmul *m,
-    const uint8_t *const w[4], size_t r, const int rows, size_t ahead, size_t out, size_t n_out, size_t at, size_t n) {
+    const uint8_t *const w[4], size_t r, const int rows, const Ahead *ahead, const int n_ahead, size_t out,
+    const size_t step, size_t n_out, size_t at, size_t n) {
     const size_t x_stride = m->x_stride / sizeof(float), y_stride = m->y_stride;
     const float *x = (const float *)(m->x + r * m->x_stride) + at;
     float *y = m->y + r * y_stride + out;
-    Four sums[MATMUL_ROWS];
+    const bool together = step == 1 && n_out == 4;
+    float sums[MATMUL_ROWS][4] __attribute__((aligned(16)));
 
-    tile_dot(type, w, x, x_stride, n, rows, ahead ? x + ahead * x_stride : NULL, sums);
-    for (int i = 0; n_out < 4 && i < rows; i++)
-        for (size_t o = 0; o < n_out; o++)
-            y[i * y_stride + o] = at == 0 ? sums[i][o] : y[i * y_stride + o] + sums[i][o];
+    tile_dot(type, w, x, x_stride, n, rows, ahead, n_ahead, sums);
+    for (int i = 0; !together && i < rows; i++)
+        for (size_t o = 0; o < n_out; o++) {
+            float *sum = &y[i * y_stride + o * step];
+            *sum = at == 0 ? sums[i][o] : *sum + sums[i][o];
+        }
 #pragma GCC unroll 8
-    for (int i = 0; n_out == 4 && i < rows; i++) {
-        Four before;
+    for (int i = 0; together && i < rows; i++) {
+        Four before, sum;
         memcpy(&before, y + i * y_stride, sizeof(before));
-        sums[i] = at == 0 ? sums[i] : before + sums[i];
-        memcpy(y + i * y_stride, &sums[i], sizeof(sums[i]));
+        memcpy(&sum, sums[i], sizeof(sum));
+        sum = at == 0 ? sum : before + sum;
+        memcpy(y + i * y_stride, &sum, sizeof(sum));
     }
+}
+
+/* 4 rows of weights, past which few rows of x go. */
+typedef struct Stream {
+    const uint8_t *w[4]; /* at the segment */
+    Ahead ahead;
+    size_t out, step, n_out; /* of the first, between two, and how many are wanted */
+} Stream;
+
+/* [r, end) of x, as far as those are whole register tiles of `rows` rows. Where they end is returned. */
+static inline __attribute__((always_inline)) size_t stream_tiles(
+    const FloatType type, const Matmul *m, const Stream *s, size_t r, const int rows, size_t at, size_t n) {
+    for (; r + rows <= m->n_rows; r += rows)
+        tile_add(type, m, s->w, r, rows, r == 0 ? &s->ahead : NULL, 4, s->out, s->step, s->n_out, at, n);
+    return r;
+}
+
+/* Each row's next segment, or the first one of the row below. A last segment that is short is too little work to fetch
+ * a whole one by the way, so it asks for the rest at once. */
+static inline __attribute__((always_inline)) void stream_ahead(
+    const FloatType type, const Matmul *m, size_t at, size_t n, Stream *s) {
+    const size_t size = float_size(type), row_left = (m->k - at) * size;
+    const bool ends = at + n == m->k;
+    for (int i = 0; i < 4; i++) {
+        s->ahead.rows[i] = s->w[i] + (ends ? m->w_stride - at * size : n * size);
+        if (ends && n < SEGMENT)
+            prefetch_range(s->ahead.rows[i] + row_left, MIN(m->k, (size_t)SEGMENT) * size - row_left);
+    }
+}
+
+/* Few rows of x: the weights go straight from the mapping into the products. The 4 rows that share what is loaded of x
+ * lie a quarter of all apart, and go on to the rows below: four long stretches of memory, read from end to end, come
+ * faster than one that is read in four places at once. */
+static inline __attribute__((always_inline)) void matmul_stream(const FloatType type, const Matmul *m) {
+    const size_t step = (m->n_out + 3) / 4;
+    for (size_t out = 0; out < step; out++)
+        for (size_t at = 0; at < m->k; at += SEGMENT) {
+            size_t n = MIN(m->k - at, (size_t)SEGMENT), r = 0;
+            Stream s = {.out = out, .step = step, .n_out = (m->n_out - out + step - 1) / step};
+            for (size_t i = 0; i < 4; i++) /* beyond the edge the last row again: its product is computed and dropped */
+                s.w[i] = m->w + MIN(out + i * step, m->n_out - 1) * m->w_stride + at * float_size(type);
+            stream_ahead(type, m, at, n, &s);
+            r = stream_tiles(type, m, &s, r, MATMUL_ROWS, at, n);
+            if (MATMUL_ROWS > 4)
+                r = stream_tiles(type, m, &s, r, MIN(MATMUL_ROWS, 4), at, n);
+            r = stream_tiles(type, m, &s, r, 2, at, n);
+            stream_tiles(type, m, &s, r, 1, at, n);
+        }
+}
+
+/* AHEAD_ROWS rows of x from r on. */
+static inline __attribute__((always_inline)) Ahead ahead_of_x(const Matmul *m, size_t r, size_t at) {
+    Ahead a = {};
+    for (int i = 0; i < AHEAD_ROWS; i++)
+        a.rows[i] = m->x + (r + i) * m->x_stride + at * sizeof(float);
+    return a;
 }
 
 /* n_out outputs from `out` on of [r, end), as far as those are whole register tiles of `rows` rows. Where they end is
  * returned. */
-static inline __attribute__((always_inline)) size_t tiles_add(const FloatType type, const Matmul *m,
-    const uint8_t *const *w, size_t r, size_t end, const int rows, const bool fetch, size_t out, size_t n_out,
-    size_t at, size_t n) {
+static inline __attribute__((always_inline)) size_t tiles_add(const Matmul *m, const uint8_t *const *w, size_t r,
+    size_t end, const int rows, size_t out, size_t n_out, size_t at, size_t n) {
     for (; r + rows <= end; r += rows)
-        for (size_t o = 0; o < n_out; o += 4)
-            tile_add(type, m, w + o, r, rows, fetch ? rows + o / 4 * AHEAD_ROWS : 0, out + o, MIN(n_out - o, (size_t)4),
-                at, n);
-    return r;
-}
-
-/* The same for all of [r, end). */
-static inline __attribute__((always_inline)) void rows_add(const FloatType type, const Matmul *m,
-    const uint8_t *const *w, size_t r, size_t end, const bool fetch, size_t out, size_t n_out, size_t at, size_t n) {
-    r = tiles_add(type, m, w, r, end, MATMUL_ROWS, fetch, out, n_out, at, n);
-    if (MATMUL_ROWS > 4)
-        r = tiles_add(type, m, w, r, end, MIN(MATMUL_ROWS, 4), false, out, n_out, at, n);
-    r = tiles_add(type, m, w, r, end, 2, false, out, n_out, at, n);
-    tiles_add(type, m, w, r, end, 1, false, out, n_out, at, n);
-}
-
-/* Few rows of x: the weights go straight from the mapping into the products, row after row as they lie there. */
-static inline __attribute__((always_inline)) void matmul_stream(const FloatType type, const Matmul *m) {
-    const size_t size = float_size(type);
-    for (size_t out = 0; out < m->n_out; out += 4)
-        for (size_t at = 0; at < m->k; at += SEGMENT) {
-            size_t n = MIN(m->k - at, (size_t)SEGMENT);
-            const uint8_t *w[4]; /* beyond the edge the last row again: its product is computed and dropped */
-            for (size_t i = 0; i < 4; i++) {
-                w[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride + at * size;
-                prefetch_range(w[i] + 4 * m->w_stride, n * size);
-            }
-            rows_add(type, m, w, 0, m->n_rows, false, out, MIN(m->n_out - out, (size_t)4), at, n);
+        for (size_t o = 0; o < n_out; o += 4) {
+            const Ahead x = ahead_of_x(m, r + rows + o / 4 * AHEAD_ROWS, at);
+            tile_add(FLOAT_32, m, w + o, r, rows, &x, AHEAD_ROWS, out + o, 1, MIN(n_out - o, (size_t)4), at, n);
         }
+    return r;
 }
 
 /* Some rows of x past every tile of a segment of weights. */
@@ -162,7 +215,11 @@ static inline __attribute__((always_inline)) void block_add(const Matmul *m,
         }
         for (size_t o = n_out; o < TILE_OUT; o++)
             w[o] = w[n_out - 1];
-        rows_add(FLOAT_32, m, w, r, end, true, out, n_out, at, n);
+        size_t done = tiles_add(m, w, r, end, MATMUL_ROWS, out, n_out, at, n);
+        if (MATMUL_ROWS > 4)
+            done = tiles_add(m, w, done, end, MIN(MATMUL_ROWS, 4), out, n_out, at, n);
+        done = tiles_add(m, w, done, end, 2, out, n_out, at, n);
+        tiles_add(m, w, done, end, 1, out, n_out, at, n);
     }
 }
 
