@@ -5,7 +5,10 @@
  *
  * A strip is 256 elements, 8 tiles, of VF_LANES rows. STRIP_WIDTH rows share a vector, 32 bytes each; 8 such units make
  * a strip. A chunk is 16 bytes of a vector, or 4 lanes. Each unit comes as two sets of four vectors, whose lanes are
- * (chunk c, i): set[j] holds bytes 4j..4j+3 of the 16 that the lane is to sum. */
+ * (chunk c, i): set[j] holds bytes 4j..4j+3 of the 16 that the lane is to sum.
+ *
+ * The VF_LANES rows do not lie side by side but as far apart as they can, and go on to the rows below: that many long
+ * stretches of memory, each read from end to end, come faster than one that is read in many places at once. */
 #pragma once
 
 #include "q8-tpl.h"
@@ -214,13 +217,20 @@ static inline __attribute__((always_inline)) void strip_sums(const StripFormat f
     }
 }
 
-/* From the start of the rows to what will be wanted STRIPS_AHEAD strips after the s-th, further on in them or in the
- * VF_LANES next ones: a range of rows that another worker might have had before begins cold, and only so much of it. */
-static inline size_t strip_ahead(const StripFormat f, const Matmul *m, size_t s) {
-    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD, offset = 0;
+/* Rows between those of two lanes; in each lane as many follow each other. */
+static inline size_t strip_step(const Matmul *m) {
+    return (m->n_out + VF_LANES - 1) / VF_LANES;
+}
+
+/* From the start of the rows to what will be wanted STRIPS_AHEAD strips after the s-th, further on in them or in those
+ * below. Below each lane's last row begins another's; then it is the range of rows after this one that will be wanted,
+ * by the same worker if it is of the same length. */
+static inline __attribute__((always_inline)) size_t strip_ahead(
+    const StripFormat f, const Matmul *m, size_t out, size_t s) {
+    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD, step = strip_step(m), row = 0;
     for (; next >= n_strips; next -= n_strips)
-        offset = VF_LANES * m->w_stride;
-    return offset + next * f.row_bytes;
+        row += out + row + 1 == step ? m->n_out - step + 1 : 1;
+    return row * m->w_stride + next * f.row_bytes;
 }
 
 /* Nothing may be read beyond the last row: what it has of its last strip moves to where a whole one has room. */
@@ -233,35 +243,36 @@ static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LA
         rows[i] = (const uint8_t *)((uintptr_t)end - at * tile_bytes);
 }
 
-/* VF_LANES outputs from `out` on, over n strips from the first on, for which x is ready. n_rows is m's: a constant
- * makes a function for that number alone. */
+/* The outputs of the out-th row of every lane, over n strips from the first on, for which x is ready. n_rows is m's: a
+ * constant makes a function for that number alone. */
 static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
     StripScales *scales, const Matmul *m, const size_t n_rows, size_t out, size_t first, size_t n, const StripX *x) {
     const uint8_t *rows[VF_LANES]; /* beyond the edge the last one again: computed and dropped */
     VF acc[STRIP_MAX_ROWS];
-    size_t left = m->n_out - out;
+    const size_t step = strip_step(m), n_lanes = (m->n_out - out + step - 1) / step;
+    const size_t last = (m->n_out - 1 - out + step - 1) / step; /* the first lane with the last row, if any has it */
     for (size_t i = 0; i < VF_LANES; i++)
-        rows[i] = m->w + MIN(out + i, m->n_out - 1) * m->w_stride;
+        rows[i] = m->w + MIN(out + i * step, m->n_out - 1) * m->w_stride;
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
-        acc[r] = first == 0 ? vf_zero() : load_upto(m->y + r * m->y_stride + out, left);
+        acc[r] = first == 0 ? vf_zero() : load_apart(m->y + r * m->y_stride + out, step, n_lanes);
 
     for (size_t s = 0; s < n; s++) {
         size_t at = (first + s) * STRIP_TILES, n_tiles = strip_n_tiles(m, first + s);
         uint8_t end[STRIP_ROW_MAX];
         Q8Tile tiles[STRIP_TILES];
         VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS];
-        if (n_tiles < STRIP_TILES && left <= VF_LANES)
-            strip_move_end(f, rows, left - 1, at, n_tiles, end);
+        if (n_tiles < STRIP_TILES && last < VF_LANES)
+            strip_move_end(f, rows, last, at, n_tiles, end);
         scales(rows, at, STRIP_TILES, tiles);
-        strip_sums(f, unpack, rows, at, strip_ahead(f, m, first + s), n_rows, &x[s], n, sums);
+        strip_sums(f, unpack, rows, at, strip_ahead(f, m, out, first + s), n_rows, &x[s], n, sums);
 #pragma GCC unroll 1
         for (size_t r = 0; r < n_rows; r++)
             acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, n_tiles, acc[r]);
     }
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
-        store_upto(m->y + r * m->y_stride + out, left, acc[r]);
+        store_apart(m->y + r * m->y_stride + out, step, n_lanes, acc[r]);
 }
 
 typedef void StripOutputs(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x);
@@ -293,7 +304,7 @@ static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *out
         for (size_t r = 0; r < m->n_rows; r++)
             for (size_t s = 0; s < n; s++)
                 strip_ready(m, m->x + r * m->x_stride, first + s, ready, &x[r * n + s]);
-        for (size_t out = 0; out < m->n_out; out += VF_LANES)
+        for (size_t out = 0; out < strip_step(m); out++)
             outputs(m, out, first, n, x);
     }
     return true;
