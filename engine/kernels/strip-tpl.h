@@ -16,7 +16,7 @@
 #define STRIP_UNITS    8
 #define STRIP_TILES    8
 #define STRIPS_AHEAD   4u          /* between what is fetched and what is unpacked */
-#define STRIP_MAX_ROWS 6           /* of x: with more, tiles share what is unpacked among more rows than strips do */
+#define STRIP_MAX_ROWS 4           /* of x: with more, tiles share what is unpacked among more rows than strips do */
 #define STRIP_X_MAX    (64u << 10) /* bytes of x made ready at a time, on the stack */
 #define STRIP_CHUNKS   (2 * STRIP_WIDTH)       /* in a vector */
 #define STRIP_ROW_MAX  (8 * sizeof(BlockQ8_0)) /* bytes of a strip in one row */
