@@ -66,7 +66,8 @@ static inline __attribute__((always_inline)) void tile_step(const FloatType type
  * much is fetched, a line of each at a time: a core has room for few lines that are on their way, and waits when more
  * are asked for at once. */
 static inline __attribute__((always_inline)) void tile_dot(const FloatType type, const uint8_t *const w[4],
-    const float *x, size_t x_stride, size_t n, const int rows, const Ahead *ahead, const int n_ahead, float sums[MATMUL_ROWS][4]) {
+    const float *x, size_t x_stride, size_t n, const int rows, const Ahead *ahead, const int n_ahead,
+    float sums[MATMUL_ROWS][4]) {
     const size_t line = 64 / float_size(type);
     VF acc[MATMUL_ROWS][4];
 #pragma GCC unroll 8
@@ -104,7 +105,8 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
         vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], sums[r]);
 }
 
-/* 4 outputs, `step` apart (n_out of them wanted), of rows [r, r + rows), over elements [at, at + n), at which w points */
+/* 4 outputs, `step` apart (n_out of them wanted), of rows [r, r + rows), over elements [at, at + n), at which w points
+ */
 static inline __attribute__((always_inline)) void tile_add(const FloatType type, const Matmul *m,
     const uint8_t *const w[4], size_t r, const int rows, const Ahead *ahead, const int n_ahead, size_t out,
     const size_t step, size_t n_out, size_t at, size_t n) {
@@ -145,16 +147,17 @@ static inline __attribute__((always_inline)) size_t stream_tiles(
     return r;
 }
 
-/* Each row's next segment, or the first one of the row below. A last segment that is short is too little work to fetch
- * a whole one by the way, so it asks for the rest at once. */
+/* Each row's next segment, or the first one of the row below; below the last ones it is the range of rows after this
+ * one that will be wanted, by the same worker if it is of the same length. A last segment that is short is too little
+ * work to fetch a whole one by the way, so it asks for the rest at once. */
 static inline __attribute__((always_inline)) void stream_ahead(
     const FloatType type, const Matmul *m, size_t at, size_t n, Stream *s) {
-    const size_t size = float_size(type), row_left = (m->k - at) * size;
+    const size_t size = float_size(type), rows = s->out + 1 == s->step ? m->n_out - s->step + 1 : 1;
     const bool ends = at + n == m->k;
     for (int i = 0; i < 4; i++) {
-        s->ahead.rows[i] = s->w[i] + (ends ? m->w_stride - at * size : n * size);
+        s->ahead.rows[i] = s->w[i] + (ends ? rows * m->w_stride - at * size : n * size);
         if (ends && n < SEGMENT)
-            prefetch_range(s->ahead.rows[i] + row_left, MIN(m->k, (size_t)SEGMENT) * size - row_left);
+            prefetch_range(s->ahead.rows[i] + n * size, (MIN(m->k, (size_t)SEGMENT) - n) * size);
     }
 }
 
