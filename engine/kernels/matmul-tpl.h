@@ -16,6 +16,8 @@
 #define TILE_OUT   16  /* rows of weights unpacked at a time: 32 KiB */
 #define TILE_PAD   16  /* floats between them, which would else compete for the same places in the cache */
 #define BLOCK_ROWS 240 /* rows of x that pass by a tile: 480 KiB, so they come from the second-level cache */
+/* Few rows of x: up to so many reading the weights takes longer than turning halves into floats for every tile. */
+#define STREAM_ROWS (6 * MATMUL_ROWS)
 /* Rows of x that each product of four rows of weights fetches for the register tiles to come. */
 #define AHEAD_ROWS ((MATMUL_ROWS + TILE_OUT / 4 - 1) / (TILE_OUT / 4))
 
@@ -238,7 +240,7 @@ static inline __attribute__((always_inline)) void matmul_tiles(
 /* Floats of any size. */
 static inline __attribute__((always_inline)) void matmul_floats(
     const FloatType type, const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
-    if (m->n_rows <= 2 * MATMUL_ROWS)
+    if (m->n_rows <= STREAM_ROWS)
         matmul_stream(type, m);
     else
         matmul_tiles(m, dequantize);

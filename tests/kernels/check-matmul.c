@@ -211,7 +211,7 @@ static int check_shape(
 #define LONG 12320
 
 int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
-    static const size_t outs[] = {1, 3, 8, 13, 37}, rows[] = {1, 2, 3, 7, 16}, lengths[] = {1, 8, 172, 512, 1537};
+    static const size_t outs[] = {1, 3, 8, 13, 37}, rows[] = {1, 2, 3, 7, 43}, lengths[] = {1, 8, 172, 512, 1537};
     int failures = 0;
     for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
         if (!oracle->matmul[type])
@@ -227,6 +227,8 @@ int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
                 }
         /* so long that a few rows of x are taken a stretch at a time, while one alone is not */
         failures += check_shape(k, oracle, type, 19, 4, (LONG + block - 1) / block * block);
+        /* more rows than pass by a tile of weights at a time */
+        failures += check_shape(k, oracle, type, 19, 250, (8 + block - 1) / block * block);
     }
     return failures;
 }
