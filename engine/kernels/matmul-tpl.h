@@ -107,8 +107,7 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
         vf_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3], sums[r]);
 }
 
-/* 4 outputs, `step` apart (n_out of them wanted), of rows [r, r + rows), over elements [at, at + n), at which w points
- */
+/* 4 outputs, `step` apart (n_out of them wanted), of rows [r, r + rows), over elements [at, at + n), where w points */
 static inline __attribute__((always_inline)) void tile_add(const FloatType type, const Matmul *m,
     const uint8_t *const w[4], size_t r, const int rows, const Ahead *ahead, const int n_ahead, size_t out,
     const size_t step, size_t n_out, size_t at, size_t n) {
@@ -141,7 +140,7 @@ typedef struct Stream {
     size_t out, step, n_out; /* of the first, between two, and how many are wanted */
 } Stream;
 
-/* [r, end) of x, as far as those are whole register tiles of `rows` rows. Where they end is returned. */
+/* The rows of x from r on, as far as they are whole register tiles of `rows` rows. Where those end is returned. */
 static inline __attribute__((always_inline)) size_t stream_tiles(
     const FloatType type, const Matmul *m, const Stream *s, size_t r, const int rows, size_t at, size_t n) {
     for (; r + rows <= m->n_rows; r += rows)
