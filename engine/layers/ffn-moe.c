@@ -186,13 +186,13 @@ static Rows expert_rows(const Pass *p, uint32_t expert) {
 typedef void (*ExpertRange)(Worker *w, const LayerWeights *l, uint32_t expert, size_t begin, size_t end);
 typedef void (*SharedRange)(Worker *w, const LayerWeights *l, size_t begin, size_t end);
 
-/* Deals out n_out outputs of every active expert and n_shared of the shared one. Every matrix begins at a whole
- * LINEAR_UNIT. Of several matrices the ranges may be the smaller. */
-static void each_expert(
-    Worker *w, const LayerWeights *l, size_t n_out, size_t n_shared, ExpertRange range, SharedRange shared_range) {
+/* Deals out n_out outputs of every active expert's matrix, and n_shared of the shared one's. Every matrix begins at a
+ * whole LINEAR_UNIT. Of several matrices the ranges may be the smaller. */
+static void each_expert(Worker *w, const LayerWeights *l, const Tensor *experts, size_t n_out, size_t n_shared,
+    ExpertRange range, SharedRange shared_range) {
     Pass *p = w->pass;
     size_t stride = (n_out + LINEAR_UNIT - 1) / LINEAR_UNIT * LINEAR_UNIT, n = p->routing.n_active * stride;
-    size_t begin, end, grain = linear_grain(p, (n + n_shared) / 2);
+    size_t begin, end, grain = linear_grain(p, experts, (n + n_shared) / 2);
 
     while (threads_next_near(p->threads, n + n_shared, grain, &begin, &end)) {
         while (begin < MIN(end, n)) {
@@ -282,7 +282,7 @@ void ffn_moe(Worker *w, const LayerWeights *l) {
     bool shared = c->experts.n_ff_shared > 0;
 
     route(w, l);
-    each_expert(w, l, c->experts.n_ff, c->experts.n_ff_shared, gate_up_range, shared_gate_up_range);
-    each_expert(w, l, c->n_embd, shared ? c->n_embd : 0, down_range, shared_down_range);
+    each_expert(w, l, &l->experts_gate, c->experts.n_ff, c->experts.n_ff_shared, gate_up_range, shared_gate_up_range);
+    each_expert(w, l, &l->experts_down, c->n_embd, shared ? c->n_embd : 0, down_range, shared_down_range);
     combine(w, shared);
 }
