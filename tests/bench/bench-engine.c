@@ -204,7 +204,7 @@ static void print_side(const Bench *b, const char *what, const Results *r, unsig
     for (unsigned i = 0; i < o->repeat; i++) {
         speed[i] = r->speed[side][i];
         share[i] = 100 * speed[i] / r->floor[i];
-        ratio[i] = speed[i] > 0 ? r->speed[0][i] / speed[i] : 0;
+        ratio[i] = r->speed[0][i] / speed[i];
     }
     double middle = median(speed, o->repeat);
     printf("%s,%s,%u,%u,%u,%u,%.2f,%.2f,%.2f,%.1f%%", what, side > 0 ? peer_name(&o->peers[side - 1]) : "inferd",
@@ -240,19 +240,25 @@ static double measure_side(Bench *b, bool prompt, unsigned side) {
     return peer_measure(&o->peers[side - 1], &run);
 }
 
-static void measure(Bench *b, const char *what, bool prompt, const Work *w) {
+/* False, and nothing printed, if a peer fails: a table with its zeros in it would lie. */
+static bool measure(Bench *b, const char *what, bool prompt, const Work *w) {
     Results r = {};
     unsigned n = 1 + b->options.n_peers;
     for (unsigned i = 0; i < b->options.repeat; i++) {
         r.floor[i] = prompt ? prompt_floor(b, w) : decode_floor(b, w);
-        for (unsigned j = 0; j < n; j++)
-            r.speed[(i + j) % n][i] = measure_side(b, prompt, (i + j) % n);
+        for (unsigned j = 0; j < n; j++) {
+            unsigned side = (i + j) % n;
+            r.speed[side][i] = measure_side(b, prompt, side);
+            if (r.speed[side][i] <= 0)
+                return false;
+        }
     }
     for (unsigned side = 0; side < n; side++)
         print_side(b, what, &r, side);
+    return true;
 }
 
-static void run(Bench *b) {
+static bool run(Bench *b) {
     const Options *o = &b->options;
     Work work = count_work(b->model, b->kernels);
 
@@ -260,10 +266,7 @@ static void run(Bench *b) {
         b->kernels->name, floor_read_bandwidth(o->threads) * 1e-9, floor_int8_rate(o->threads, b->kernels->name) * 1e-9,
         floor_fma_rate(o->threads, b->kernels->name) * 1e-9);
     printf("what,engine,threads,context,gen,parallel,tokens/s,min,max,of floor,we are times as fast,min,max\n");
-    if (o->prompt > 0)
-        measure(b, "prompt", true, &work);
-    if (o->gen > 0)
-        measure(b, "decode", false, &work);
+    return (o->prompt == 0 || measure(b, "prompt", true, &work)) && (o->gen == 0 || measure(b, "decode", false, &work));
 }
 
 static EngineKvType kv_type(const char *name) {
@@ -322,8 +325,7 @@ int main(int argc, char **argv) {
     int r = bench_init(&b, &e);
     if (r < 0)
         fprintf(stderr, "bench-engine: %s\n", e.message);
-    else
-        run(&b);
+    bool complete = r >= 0 && run(&b);
     bench_done(&b);
-    return r < 0;
+    return complete ? 0 : 1;
 }

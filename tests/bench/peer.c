@@ -78,10 +78,15 @@ static void single_command(char *command, size_t size, const Peer *p, const Peer
 double peer_measure(const Peer *p, const PeerRun *r) {
     char command[4096];
     bool batched = r->parallel > 1 && r->prompt == 0;
+    double speed = 0;
     (batched ? batched_command : single_command)(command, sizeof(command), p, r);
     FILE *f = popen(command, "re");
-    if (!f)
-        return 0;
-    double speed = batched ? find_row(f, r->parallel) : find_average(f);
-    return pclose(f) == 0 ? speed : 0;
+    if (f) {
+        speed = batched ? find_row(f, r->parallel) : find_average(f);
+        if (pclose(f) != 0)
+            speed = 0;
+    }
+    if (speed <= 0)
+        fprintf(stderr, "bench-engine: the peer fails or prints no speed; try it yourself: %s\n", command);
+    return speed;
 }

@@ -27,5 +27,5 @@ typedef struct PeerRun {
 /* Asks the program which one it is. */
 PeerKind peer_kind(const char *path);
 const char *peer_name(const Peer *p);
-/* Tokens a second, all sequences together; 0: it failed. */
+/* Tokens a second, all sequences together; 0: it failed, and the command has been shown. */
 double peer_measure(const Peer *p, const PeerRun *run);
