@@ -58,7 +58,7 @@ static double find_row(FILE *f, unsigned parallel) {
 static void batched_command(char *command, size_t size, const Peer *p, const PeerRun *r) {
     const char *slash = strrchr(p->path, '/');
     unsigned each = (r->context + r->gen + 255) / 256 * 256;
-    snprintf(command, size, "'%.*s/llama-batched-bench' -m '%s' -t %u -c %u -npp %u -ntg %u -npl %u %s %s 2>&1",
+    snprintf(command, size, "'%.*s/llama-batched-bench' -m '%s' -t %u -c %u -npp %u -ntg %u -npl %u %s %s",
         slash ? (int)(slash - p->path) : 1, slash ? p->path : ".", r->model, r->threads, each * r->parallel, r->context,
         r->gen, r->parallel, p->kind == PEER_IK_LLAMA_CPP ? "-fa on -rtr" : "-fa on", r->flags ? r->flags : "");
 }
@@ -71,16 +71,17 @@ static void single_command(char *command, size_t size, const Peer *p, const Peer
         snprintf(what, sizeof(what), "-p 0 -n 0 -gp %u,%u", r->context, r->gen);
     else
         snprintf(what, sizeof(what), "-p 0 -n %u%s%.0u", r->gen, r->context > 0 ? " -d " : "", r->context);
-    snprintf(command, size, "'%s' -m '%s' -t %u %s -r 1 -ngl 0 -o json %s %s 2>/dev/null", p->path, r->model,
-        r->threads, what, p->kind == PEER_IK_LLAMA_CPP ? "-fa 1 -rtr 1" : "-fa 1", r->flags ? r->flags : "");
+    snprintf(command, size, "'%s' -m '%s' -t %u %s -r 1 -ngl 0 -o json %s %s", p->path, r->model, r->threads, what,
+        p->kind == PEER_IK_LLAMA_CPP ? "-fa 1 -rtr 1" : "-fa 1", r->flags ? r->flags : "");
 }
 
 double peer_measure(const Peer *p, const PeerRun *r) {
-    char command[4096];
+    char command[4096], redirected[4096 + 16];
     bool batched = r->parallel > 1 && r->prompt == 0;
     double speed = 0;
     (batched ? batched_command : single_command)(command, sizeof(command), p, r);
-    FILE *f = popen(command, "re");
+    snprintf(redirected, sizeof(redirected), "%s %s", command, batched ? "2>&1" : "2>/dev/null");
+    FILE *f = popen(redirected, "re");
     if (f) {
         speed = batched ? find_row(f, r->parallel) : find_average(f);
         if (pclose(f) != 0)
