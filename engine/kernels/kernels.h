@@ -19,7 +19,7 @@
 /* What a product takes its rows of x as. Quantised weights meet x rounded to 8 bits in blocks with a scale each, so
  * that the products are of integers. Where weights come in blocks of 32, it is usual to round x in such blocks too;
  * those of 16 have three quarters of their error. Where weights come in super-blocks, x is usually rounded in blocks of
- * 256; those of 32 have half of their error, and cost a seventh less than those of 16. In order: products that take a
+ * 256; those of 32 have half of their error, and cost a sixth less than those of 16. In order: products that take a
  * format take those after it too, but for floats. */
 typedef enum ActFormat {
     ACT_F32,
@@ -30,14 +30,20 @@ typedef enum ActFormat {
 
 #define Q8_UNIT 32u /* k, and every range of a row that is quantised at a time, are multiples of this */
 
+/* The float whose bits, as an integer, any sum of products of a block can be added to, up or down, and the bits are
+ * those of the float that is more or less by that sum: 1.5 * 2^23. So sums that start from it need not be converted. */
+#define Q8_RAISE      12582912.0f
+#define Q8_RAISE_BITS 0x4B400000
+
 /* One cache line holds all that a product needs of 32 elements. */
 typedef struct Q8Block {
     int8_t q[Q8_UNIT]; /* x[i] = d[i / 16] * q[i]; never -128 */
-    float d[2];
-    float sum;      /* of x */
-    float sum16[2]; /* of either half of it */
-    /* -128 times the sums of q: where a product starts from that keeps its weights 128 too high, as instructions do
-     * that multiply unsigned by signed bytes */
+    float d[2];        /* so few bits of it are used that Q8_RAISE times d is exact */
+    float lower;       /* -Q8_RAISE * d[0] */
+    float sum;         /* of x */
+    float sum16;       /* of its first half */
+    /* Where a product starts from that keeps its weights 128 too high, as instructions do that multiply unsigned by
+     * signed bytes: -128 times the sum of q, of all or of a half. All of it, and the first half, are raised. */
     int32_t start;
     int32_t start16[2];
 } Q8Block;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #define Q8_FLOAT_OFFSETS true  /* weights stay unsigned, their offset is taken off as a minimum */
-#define Q8_STARTS        false /* sums start from 0 */
+#define Q8_STARTS        false /* sums start from 0, never raised */
 
 typedef struct Q8Sum {
     VI narrow, wide;
@@ -16,7 +16,8 @@ static inline VI q8_place(VI q, const int offset) {
     return q;
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
+static inline __attribute__((always_inline)) void q8_sum_start(
+    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
 }
 
 /* Step `step` of `steps`, four or eight: four products a lane. */
@@ -34,4 +35,8 @@ static inline __attribute__((always_inline)) void q8_sum_add(
 
 static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
     return vf_from_int(s->wide);
+}
+
+static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
+    return vf_mul(scale, q8_sum_end(s));
 }

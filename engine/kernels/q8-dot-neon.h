@@ -11,11 +11,16 @@ static inline VI q8_place(VI q, const int offset) {
     return offset == 0 ? q : vi_add8(q, vi_set8(-offset));
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
+static inline __attribute__((always_inline)) void q8_sum_start(
+    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
     *s = (Q8Sum){}; /* zeros */
 }
 
 static inline __attribute__((always_inline)) void q8_sum_add(
     Q8Sum *s, const int bits, const int step, const int steps, VI w, VI x) {
     q8_step(s, vreinterpretq_s8_u8(w), vreinterpretq_s8_u8(x));
+}
+
+static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
+    return vf_mul(scale, q8_sum_end(s));
 }

@@ -15,8 +15,9 @@ static inline VI q8_place(VI q, const int offset) {
     return vi_add8(q, vi_set8(128 - offset));
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
-    s->wide = takes_start ? start : vi_set32(0);
+static inline __attribute__((always_inline)) void q8_sum_start(
+    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
+    s->wide = takes_start ? start : vi_set32(raised ? Q8_RAISE_BITS : 0);
 }
 
 static inline __attribute__((always_inline)) void q8_sum_add(
@@ -26,4 +27,9 @@ static inline __attribute__((always_inline)) void q8_sum_add(
 
 static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
     return vf_from_int(s->wide);
+}
+
+/* Of a raised sum; `lower` is -Q8_RAISE * scale, to the bit. The result is rounded once, as scale * sum is. */
+static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
+    return vf_fma(scale, vf_from_bits(s->wide), lower);
 }

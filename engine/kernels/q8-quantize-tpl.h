@@ -2,10 +2,20 @@
 #pragma once
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels.h"
 
 #define UNIT_VECTORS (Q8_UNIT / VF_LANES)
+
+/* Without the bits that a product with Q8_RAISE, which has two, might not have room for. NaN stays NaN. */
+static inline float short_float(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    bits &= ~3u;
+    memcpy(&x, &bits, sizeof(bits));
+    return x;
+}
 
 /* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, makes it a NaN. */
 static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, const unsigned n, VF *ret_inverse) {
@@ -18,7 +28,7 @@ static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, cons
     float max = vf_max_lane(largest);
     /* below that the inverse would overflow, and the bytes come out as zeros */
     *ret_inverse = vf_set(max >= 1e-30f ? 127 / max : 0);
-    return max / 127 + vf_sum(poison);
+    return short_float(max / 127 + vf_sum(poison));
 }
 
 /* Half a block's bytes. Their sum is returned, a NaN if one was among x. */
@@ -43,13 +53,15 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
     inverse[1] = inverse[0];
     if (halves)
         out->d[1] = q8_scale_of(v + UNIT_VECTORS / 2, UNIT_VECTORS / 2, &inverse[1]);
+    float sums[2];
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
-        float sum = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
-        out->sum16[h] = out->d[h] * sum;
-        out->start16[h] = isnan(out->d[h]) ? 0 : -128 * (int32_t)sum;
+        sums[h] = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
+        out->start16[h] = (h == 0 ? Q8_RAISE_BITS : 0) - (isnan(out->d[h]) ? 0 : 128 * (int32_t)sums[h]);
     }
-    out->sum = out->sum16[0] + out->sum16[1];
+    out->lower = -Q8_RAISE * out->d[0];
+    out->sum16 = out->d[0] * sums[0];
+    out->sum = out->sum16 + out->d[1] * sums[1];
     out->start = out->start16[0] + out->start16[1];
 }
 

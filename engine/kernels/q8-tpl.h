@@ -73,7 +73,8 @@ static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind
     return kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
 }
 
-/* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it. */
+/* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it. Those of a second half
+ * are not raised. */
 static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const int h,
     Q8Sum sums[Q8_ROWS][Q8_GROUPS]) {
@@ -83,7 +84,7 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
-            q8_sum_start(&sums[i][g], takes_start, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
+            q8_sum_start(&sums[i][g], takes_start, h == 0, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
 #pragma GCC unroll 8
     for (int j = 0; j < steps; j++) {
 #pragma GCC unroll 8
@@ -104,8 +105,8 @@ static inline __attribute__((always_inline)) VF q8_scale(
         return acc;
     if (kind.scales != Q8_HALVES_OF_W)
         return vf_fnma(t->min[0], vf_set(x->sum), acc);
-    acc = vf_fnma(t->min[0], vf_set(x->sum16[0]), acc);
-    return vf_fnma(t->min[1], vf_set(x->sum16[1]), acc);
+    acc = vf_fnma(vf_sub(t->min[0], t->min[1]), vf_set(x->sum16), acc);
+    return vf_fnma(t->min[1], vf_set(x->sum), acc);
 }
 
 /* products[i][g] = the sums of half h, or those of the whole tile, times the scale that goes by as many elements;
@@ -119,19 +120,25 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++) {
-            VF scale = kind.scales == Q8_HALVES_OF_W ? tiles[g][b].scale[h] : vf_set(x[i][b].d[h]);
-            VF sum = q8_sum_end(&sums[i][g]);
-            products[i][g] = h == 0 ? vf_mul(scale, sum) : vf_fma(scale, sum, products[i][g]);
+            const bool of_w = kind.scales == Q8_HALVES_OF_W;
+            VF scale = of_w ? tiles[g][b].scale[h] : vf_set(x[i][b].d[h]);
+            VF lower = of_w ? vf_mul(scale, vf_set(-Q8_RAISE)) : vf_set(x[i][b].lower);
+            products[i][g] = h == 0 ? q8_sum_scaled(&sums[i][g], scale, lower)
+                                    : vf_fma(scale, q8_sum_end(&sums[i][g]), products[i][g]);
         }
 }
 
-/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. */
+/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on will be next: they
+ * come from the second-level cache at best, and long ones from beyond it. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], Q8Ahead *ahead,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], size_t x_step, Q8Ahead *ahead,
     VF acc[Q8_ROWS][Q8_GROUPS]) {
     for (size_t b = 0; b < n; b++) {
         VF products[Q8_ROWS][Q8_GROUPS];
         q8_fetch(ahead);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+            prefetch_line((const uint8_t *)&x[i][b] + x_step);
         q8_products(kind, rows, groups, tiles, b, x, 0, products);
         if (kind.scales != Q8_WHOLE)
             q8_products(kind, rows, groups, tiles, b, x, 1, products);
@@ -157,7 +164,7 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
         for (int g = 0; g < groups; g++)
             acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
     }
-    q8_multiply(kind, rows, groups, tiles, n, x, ahead, acc);
+    q8_multiply(kind, rows, groups, tiles, n, x, rows * m->x_stride, ahead, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float *y = m->y + (r + i) * m->y_stride + out;

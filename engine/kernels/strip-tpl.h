@@ -78,7 +78,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
             int tile, half;
             strip_element(f, set, c, i, &tile, &half);
             memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
-            start[4 * c + i] = x[tile].start16[half] / 128 * f.excess;
+            start[4 * c + i] = (x[tile].start16[half] - (half == 0 ? Q8_RAISE_BITS : 0)) / 128 * f.excess;
         }
     VI v[4];
     for (int i = 0; i < 4; i++)
@@ -104,7 +104,7 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
 
 static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, const VI w[4], const VI x[4], VI start) {
     Q8Sum sum;
-    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, start);
+    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, false, start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
         q8_sum_add(&sum, f.kind->bits, j, 4, w[j], x[j]);

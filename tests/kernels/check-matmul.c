@@ -112,10 +112,10 @@ static int check_block(float *x, ActFormat format, const Q8Block *b) {
         magnitude += fabs(rounded);
         bytes[i / 16] += b->q[i];
     }
-    for (size_t h = 0; h < 2; h++)
-        failures += !(fabs(sum[h] - b->sum16[h]) <= 1e-6 * magnitude) || b->start16[h] != -128 * bytes[h];
+    failures += !(fabs(sum[0] - b->sum16) <= 1e-6 * magnitude) || !(fabs(sum[0] + sum[1] - b->sum) <= 1e-6 * magnitude);
     failures += format == ACT_Q8_32 && memcmp(&b->d[0], &b->d[1], sizeof(b->d[0])) != 0;
-    return failures + (b->sum != b->sum16[0] + b->sum16[1] || b->start != b->start16[0] + b->start16[1]);
+    failures += b->start16[0] != Q8_RAISE_BITS - 128 * bytes[0] || b->start16[1] != -128 * bytes[1];
+    return failures + (b->start != b->start16[0] + b->start16[1] || b->lower != -(double)Q8_RAISE * b->d[0]);
 }
 
 /* Quantises the rows a piece at a time, checks them, and leaves in x what they stand for. */
