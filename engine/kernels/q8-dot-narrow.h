@@ -26,10 +26,10 @@ static inline __attribute__((always_inline)) void q8_sum_add(
     /* the largest sums of a run: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127, 2 * 2 * 63 * 127, 2 * 128 * 127 < 2^15 */
     const int run = bits == 4 ? steps : bits == 5 ? 4 : bits == 6 ? 2 : 1;
     VI products = bits == 8 ? vi_dot_narrow(vi_abs8(w), vi_sign8(x, w)) : vi_dot_narrow(w, x);
-    s->narrow = step % run == 0 ? products : vi_add16(s->narrow, products);
+    s->narrow = step % run == 0 ? products : vi_settle(vi_add16(s->narrow, products));
     if (step % run == run - 1) {
         VI wide = vi_widen_pairs(s->narrow);
-        s->wide = step < run ? wide : vi_add32(s->wide, wide);
+        s->wide = step < run ? wide : vi_settle(vi_add32(s->wide, wide));
     }
 }
 

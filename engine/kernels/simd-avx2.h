@@ -270,6 +270,13 @@ static inline VI vi_widen_pairs(VI x) {
     return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
 
+/* x as it is now. Compilers put additions off until their sum is wanted, and run out of registers over what is to be
+ * added; beyond this they cannot. */
+static inline VI vi_settle(VI x) {
+    __asm__("" : "+x"(x));
+    return x;
+}
+
 /* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
 static inline void vi_transpose4(const VI v[4], VI t[4]) {
     VI a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);

@@ -270,6 +270,13 @@ static inline __m128i row16(const uint8_t *p) {
     return _mm_loadu_si128((const __m128i *)p);
 }
 
+/* x as it is now. Compilers put additions off until their sum is wanted, and run out of registers over what is to be
+ * added; beyond this they cannot. */
+static inline VI vi_settle(VI x) {
+    __asm__("" : "+v"(x));
+    return x;
+}
+
 /* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
 static inline void vi_transpose4(const VI v[4], VI t[4]) {
     VI a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
