@@ -7,6 +7,7 @@
 
 #define Q8_FLOAT_OFFSETS true  /* weights stay unsigned, their offset is taken off as a minimum */
 #define Q8_STARTS        false /* sums start from 0, never raised */
+#define Q8_WORDS               /* signed weights go through tiles as words: q8-words-tpl.h */
 
 typedef struct Q8Sum {
     VI narrow, wide;
@@ -31,6 +32,12 @@ static inline __attribute__((always_inline)) void q8_sum_add(
         VI wide = vi_widen_pairs(s->narrow);
         s->wide = step < run ? wide : vi_settle(vi_add32(s->wide, wide));
     }
+}
+
+/* Two products of words a lane. */
+static inline __attribute__((always_inline)) void q8_sum_add_words(Q8Sum *s, const bool first, VI w, VI x) {
+    VI products = vi_dot_words(w, x);
+    s->wide = first ? products : vi_settle(vi_add32(s->wide, products));
 }
 
 static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {

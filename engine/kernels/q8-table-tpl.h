@@ -62,7 +62,7 @@ Q8_KIND(q8_halves_offset, .scales = Q8_HALVES_OF_W, .bits = 6, .offset = true)
     Q8_STRIPS(format, kind, __VA_ARGS__)                                                                               \
     static void q8_matmul_##format(const Matmul *m) {                                                                  \
         if (!q8_strips_##format(m))                                                                                    \
-            q8_matmul(m, q8_unpack_##format, kind);                                                                    \
+            q8_matmul(m, kind##_kind, q8_unpack_##format, kind);                                                       \
     }
 
 Q8_FORMATS(Q8_MATMUL)

@@ -42,6 +42,10 @@ typedef struct Q8Kind {
     (24u << 10) /* bytes of them unpacked before the rows of x pass by: they stay in the first-level cache */
 #define Q8_DEPTH (Q8_TILES / Q8_GROUPS / sizeof(Q8Tile) / Q8_GROUP * Q8_GROUP)
 
+/* In tiers that have them, Q8_WORDS is defined, and 8 bits of a kind mean that its tiles come as these. */
+typedef struct Q8Words Q8Words;
+#include "q8-words-tpl.h"
+
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
 
@@ -76,10 +80,16 @@ static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind
 /* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it. Those of a second half
  * are not raised. */
 static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const int h,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words, const int h,
     Q8Sum sums[Q8_ROWS][Q8_GROUPS]) {
     const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8), whole = kind.scales == Q8_WHOLE;
     const int steps = whole ? 8 : 4;
+#ifdef Q8_WORDS
+    if (words) {
+        q8_word_sums(rows, groups, words, b, h * 8, steps * 2, sums);
+        return;
+    }
+#endif
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -112,10 +122,10 @@ static inline __attribute__((always_inline)) VF q8_scale(
 /* products[i][g] = the sums of half h, or those of the whole tile, times the scale that goes by as many elements;
  * added, if it is the second half. */
 static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const int h,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words, const int h,
     VF products[Q8_ROWS][Q8_GROUPS]) {
     Q8Sum sums[Q8_ROWS][Q8_GROUPS];
-    q8_sums(kind, rows, groups, tiles, b, x, h, sums);
+    q8_sums(kind, rows, groups, tiles, b, x, words, h, sums);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -131,17 +141,17 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on will be next: they
  * come from the second-level cache at best, and long ones from beyond it. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], size_t x_step, Q8Ahead *ahead,
-    VF acc[Q8_ROWS][Q8_GROUPS]) {
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], const Q8Words *words, size_t x_step,
+    Q8Ahead *ahead, VF acc[Q8_ROWS][Q8_GROUPS]) {
     for (size_t b = 0; b < n; b++) {
         VF products[Q8_ROWS][Q8_GROUPS];
         q8_fetch(ahead);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
             prefetch_line((const uint8_t *)&x[i][b] + x_step);
-        q8_products(kind, rows, groups, tiles, b, x, 0, products);
+        q8_products(kind, rows, groups, tiles, b, x, words, 0, products);
         if (kind.scales != Q8_WHOLE)
-            q8_products(kind, rows, groups, tiles, b, x, 1, products);
+            q8_products(kind, rows, groups, tiles, b, x, words, 1, products);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -152,7 +162,8 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
 
 /* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
 static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t r, size_t at, size_t out, Q8Ahead *ahead) {
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, Q8Words *words, const Matmul *m, size_t r, size_t at, size_t out,
+    Q8Ahead *ahead) {
     const Q8Block *x[Q8_ROWS];
     VF acc[Q8_ROWS][Q8_GROUPS];
     size_t left = m->n_out - out;
@@ -164,7 +175,11 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
         for (int g = 0; g < groups; g++)
             acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
     }
-    q8_multiply(kind, rows, groups, tiles, n, x, rows * m->x_stride, ahead, acc);
+#ifdef Q8_WORDS
+    if (words)
+        q8_words_of_x(rows, x, n, words);
+#endif
+    q8_multiply(kind, rows, groups, tiles, n, x, words, rows * m->x_stride, ahead, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float *y = m->y + (r + i) * m->y_stride + out;
@@ -177,15 +192,23 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
 /* Takes all rows of x through n tiles. */
 static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out, Q8Ahead *ahead) {
+    Q8Words *words = NULL;
     size_t r = 0;
+#ifdef Q8_WORDS
+    Q8Words these;
+    if (kind.bits == 8) {
+        q8_words_of_tiles(groups, tiles, n, &these);
+        words = &these;
+    }
+#endif
     for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
-        q8_rows(kind, Q8_ROWS, groups, tiles, n, m, r, at, out, ahead);
+        q8_rows(kind, Q8_ROWS, groups, tiles, n, words, m, r, at, out, ahead);
     if (Q8_ROWS > 2 && m->n_rows - r >= 2) {
-        q8_rows(kind, 2, groups, tiles, n, m, r, at, out, ahead);
+        q8_rows(kind, 2, groups, tiles, n, words, m, r, at, out, ahead);
         r += 2;
     }
     if (m->n_rows > r)
-        q8_rows(kind, 1, groups, tiles, n, m, r, at, out, ahead);
+        q8_rows(kind, 1, groups, tiles, n, words, m, r, at, out, ahead);
 }
 
 typedef void Q8Rows(const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out,
@@ -219,9 +242,19 @@ static inline Q8Ahead q8_ahead(
     return a;
 }
 
-static inline __attribute__((always_inline)) void q8_matmul(const Matmul *m, Q8Unpack *unpack, Q8Rows *multiply) {
+/* Tiles unpacked at a time. */
+static inline __attribute__((always_inline)) size_t q8_depth(const Q8Kind kind, size_t n_rows) {
+#ifdef Q8_WORDS
+    if (kind.bits == 8)
+        return n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_WORD_DEPTH;
+#endif
+    return n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_DEPTH;
+}
+
+static inline __attribute__((always_inline)) void q8_matmul(
+    const Matmul *m, const Q8Kind kind, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
-    const size_t depth = m->n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_DEPTH, n_tiles = m->k / 32;
+    const size_t depth = q8_depth(kind, m->n_rows), n_tiles = m->k / 32;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
     const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
 

@@ -196,6 +196,10 @@ static inline __attribute__((always_inline)) VI vi_shr32(VI x, const int n) {
     return _mm256_srli_epi32(x, n);
 }
 
+static inline __attribute__((always_inline)) VI vi_sar16(VI x, const int n) {
+    return _mm256_srai_epi16(x, n);
+}
+
 static inline __attribute__((always_inline)) VI vi_sar32(VI x, const int n) {
     return _mm256_srai_epi32(x, n);
 }
@@ -265,6 +269,16 @@ static inline VI vi_dot_narrow(VI unsigned_bytes, VI signed_bytes) {
     return _mm256_maddubs_epi16(unsigned_bytes, signed_bytes);
 }
 
+/* The sums of two products of signed words a lane, in 32 bits. */
+static inline VI vi_dot_words(VI a, VI b) {
+    return _mm256_madd_epi16(a, b);
+}
+
+/* 2 * VF_LANES bytes as words. */
+static inline VI vi_words_of(const int8_t *x) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)x));
+}
+
 /* The two 16-bit halves of every lane added. */
 static inline VI vi_widen_pairs(VI x) {
     return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
@@ -320,6 +334,10 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
 /* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
 
 #define STRIP_WIDTH 1
+
+static inline void vi_store(void *p, VI x) {
+    _mm256_storeu_si256(p, x);
+}
 
 static inline VI vi_load(const void *p) {
     return _mm256_loadu_si256(p);
