@@ -15,7 +15,7 @@
 #define SEGMENT    512
 #define TILE_OUT   16  /* rows of weights unpacked at a time: 32 KiB */
 #define TILE_PAD   16  /* floats between them, which would else compete for the same places in the cache */
-#define BLOCK_ROWS 240 /* rows of x that pass by a tile: 480 KiB, so they come from the second-level cache */
+#define BLOCK_ROWS 258 /* rows of x that pass by a tile: 516 KiB, so they come from the second-level cache */
 /* Few rows of x: up to so many reading the weights takes longer than turning halves into floats for every tile. */
 #define STREAM_ROWS (6 * MATMUL_ROWS)
 /* Rows of x that each product of four rows of weights fetches for the register tiles to come. */
