@@ -17,7 +17,8 @@ static inline float short_float(float x) {
     return x;
 }
 
-/* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, makes it a NaN. */
+/* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, or more than Q8_RAISE can be
+ * multiplied with, makes it a NaN. */
 static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, const unsigned n, VF *ret_inverse) {
     VF largest = vf_zero(), poison = vf_zero();
 #pragma GCC unroll 8
@@ -28,7 +29,8 @@ static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, cons
     float max = vf_max_lane(largest);
     /* below that the inverse would overflow, and the bytes come out as zeros */
     *ret_inverse = vf_set(max >= 1e-30f ? 127 / max : 0);
-    return short_float(max / 127 + vf_sum(poison));
+    float d = short_float(max / 127 + vf_sum(poison));
+    return isinf(Q8_RAISE * d) ? NAN : d;
 }
 
 /* Half a block's bytes. Their sum is returned, a NaN if one was among x. */

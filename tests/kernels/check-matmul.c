@@ -208,12 +208,30 @@ static int check_shape(
     return failures;
 }
 
+/* A value that no sum could be taken of makes its block's scale a NaN, and no other's. */
+static int check_poison(const Kernels *k) {
+    static const float values[] = {NAN, INFINITY, -INFINITY, 1e34f};
+    int failures = 0;
+    for (int format = ACT_Q8_16; format < ACT_FORMAT_COUNT && k->quantize[format]; format++)
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+            float x[2 * Q8_UNIT];
+            Q8Block blocks[2];
+            fill_floats(x, ELEMENTSOF(x));
+            x[random_bits() % 16] = values[i];
+            k->quantize[format](x, (uint8_t *)blocks, ELEMENTSOF(x), 0, ELEMENTSOF(x));
+            failures += !isnan(blocks[0].d[0]) || !isnan(blocks[0].sum) || !isfinite(blocks[1].d[0] + blocks[1].sum);
+        }
+    if (failures)
+        printf("%s: rows of bytes hide %d values that are no numbers\n", k->name, failures);
+    return failures;
+}
+
 #define LONG 12320
 
 int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
     static const size_t outs[] = {1, 3, 8, 13, 37}, lengths[] = {1, 8, 172, 512, 1537};
     static const size_t rows[] = {1, 2, 3, 7, 16, 43}; /* no tier takes 43 rows of halves without unpacking them */
-    int failures = 0;
+    int failures = check_poison(k);
     for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
         if (!oracle->matmul[type])
             continue;
