@@ -39,11 +39,11 @@ typedef enum ActFormat {
 typedef struct Q8Block {
     int8_t q[Q8_UNIT]; /* x[i] = d[i / 16] * q[i]; never -128 */
     float d[2];        /* so few bits of it are used that Q8_RAISE times d is exact */
-    float lower;       /* -Q8_RAISE * d[0] */
+    float lower;       /* -Q8_RAISE times d[0], or in ACT_Q8_16 times the sum of both, for a sum of each half */
     float sum;         /* of x */
     float sum16;       /* of its first half */
     /* Where a product starts from that keeps its weights 128 too high, as instructions do that multiply unsigned by
-     * signed bytes: -128 times the sum of q, of all or of a half. All of it, and the first half, are raised. */
+     * signed bytes: -128 times the sum of q, of all or of a half; raised. */
     int32_t start;
     int32_t start16[2];
 } Q8Block;

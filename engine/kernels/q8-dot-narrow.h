@@ -44,6 +44,10 @@ static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
     return vf_from_int(s->wide);
 }
 
-static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
-    return vf_mul(scale, q8_sum_end(s));
+static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
+    return q8_sum_end(s);
+}
+
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
+    return vf_mul(scale, sum);
 }

@@ -21,6 +21,10 @@ static inline __attribute__((always_inline)) void q8_sum_add(
     q8_step(s, vreinterpretq_s8_u8(w), vreinterpretq_s8_u8(x));
 }
 
-static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
-    return vf_mul(scale, q8_sum_end(s));
+static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
+    return q8_sum_end(s);
+}
+
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
+    return vf_mul(scale, sum);
 }

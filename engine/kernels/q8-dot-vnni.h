@@ -29,7 +29,13 @@ static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
     return vf_from_int(s->wide);
 }
 
-/* Of a raised sum; `lower` is -Q8_RAISE * scale, to the bit. The result is rounded once, as scale * sum is. */
-static inline __attribute__((always_inline)) VF q8_sum_scaled(const Q8Sum *s, VF scale, VF lower) {
-    return vf_fma(scale, vf_from_bits(s->wide), lower);
+/* Of a sum that started raised, without a conversion: still too high by Q8_RAISE. */
+static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
+    return vf_from_bits(s->wide);
+}
+
+/* Begins a chain of raised sums times their scales; `lower` takes off what all of them will be too high by. So what is
+ * left of the chain is rounded to about a unit of the sums, in the larger scale. */
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
+    return vf_fma(scale, sum, lower);
 }

@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, cons
     /* below that the inverse would overflow, and the bytes come out as zeros */
     *ret_inverse = vf_set(max >= 1e-30f ? 127 / max : 0);
     float d = short_float(max / 127 + vf_sum(poison));
-    return isinf(Q8_RAISE * d) ? NAN : d;
+    return isinf(2 * Q8_RAISE * d) ? NAN : d;
 }
 
 /* Half a block's bytes. Their sum is returned, a NaN if one was among x. */
@@ -59,12 +59,12 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
         sums[h] = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
-        out->start16[h] = (h == 0 ? Q8_RAISE_BITS : 0) - (isnan(out->d[h]) ? 0 : 128 * (int32_t)sums[h]);
+        out->start16[h] = Q8_RAISE_BITS - (isnan(out->d[h]) ? 0 : 128 * (int32_t)sums[h]);
     }
-    out->lower = -Q8_RAISE * out->d[0];
+    out->lower = -Q8_RAISE * (halves ? out->d[0] + out->d[1] : out->d[0]);
     out->sum16 = out->d[0] * sums[0];
     out->sum = out->sum16 + out->d[1] * sums[1];
-    out->start = out->start16[0] + out->start16[1];
+    out->start = out->start16[0] + (out->start16[1] - Q8_RAISE_BITS);
 }
 
 static inline __attribute__((always_inline)) void quantize_range(

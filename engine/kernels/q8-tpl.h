@@ -77,8 +77,8 @@ static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind
     return kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
 }
 
-/* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it. Those of a second half
- * are not raised. */
+/* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it; raised, where
+ * sums have starts. */
 static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words, const int h,
     Q8Sum sums[Q8_ROWS][Q8_GROUPS]) {
@@ -94,7 +94,7 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
-            q8_sum_start(&sums[i][g], takes_start, h == 0, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
+            q8_sum_start(&sums[i][g], takes_start, true, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
 #pragma GCC unroll 8
     for (int j = 0; j < steps; j++) {
 #pragma GCC unroll 8
@@ -119,6 +119,11 @@ static inline __attribute__((always_inline)) VF q8_scale(
     return vf_fnma(t->min[1], vf_set(x->sum), acc);
 }
 
+/* What the sums of both halves are too high by, with scales of w. */
+static inline __attribute__((always_inline)) VF q8_lower_of(const Q8Tile *t) {
+    return vf_mul(vf_add(t->scale[0], t->scale[1]), vf_set(-Q8_RAISE));
+}
+
 /* products[i][g] = the sums of half h, or those of the whole tile, times the scale that goes by as many elements;
  * added, if it is the second half. */
 static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind, const int rows, const int groups,
@@ -132,9 +137,9 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
         for (int g = 0; g < groups; g++) {
             const bool of_w = kind.scales == Q8_HALVES_OF_W;
             VF scale = of_w ? tiles[g][b].scale[h] : vf_set(x[i][b].d[h]);
-            VF lower = of_w ? vf_mul(scale, vf_set(-Q8_RAISE)) : vf_set(x[i][b].lower);
-            products[i][g] = h == 0 ? q8_sum_scaled(&sums[i][g], scale, lower)
-                                    : vf_fma(scale, q8_sum_end(&sums[i][g]), products[i][g]);
+            VF lower = of_w ? q8_lower_of(&tiles[g][b]) : vf_set(x[i][b].lower);
+            VF sum = q8_sum_raised(&sums[i][g]);
+            products[i][g] = h == 0 ? q8_chain(sum, scale, lower) : vf_fma(scale, sum, products[i][g]);
         }
 }
 

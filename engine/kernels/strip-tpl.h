@@ -44,7 +44,8 @@ typedef struct StripSets {
 typedef struct StripX {
     StripSets q;
     VI start_a, start_b;
-    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
+    VF lower,
+        d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
 } StripX;
 
 /* The quants of STRIP_WIDTH rows from tile `at` on. */
@@ -67,6 +68,11 @@ static inline __attribute__((always_inline)) int strip_tile(const StripFormat f,
     return f.order == STRIP_TILE_FOURS ? 4 * p + i : 2 * i + p;
 }
 
+/* A tile's two sums that are to share a scale are added before it, which raised they could not be. */
+static inline __attribute__((always_inline)) bool strip_raised(const StripFormat f) {
+    return f.kind->scales != Q8_WHOLE;
+}
+
 static inline __attribute__((always_inline)) void strip_x_set(
     const StripFormat f, const Q8Block *x, int set, VI q[4], VI *ret_start) {
     int8_t bytes[4][VF_LANES * 4] __attribute__((aligned(64)));
@@ -78,7 +84,8 @@ static inline __attribute__((always_inline)) void strip_x_set(
             int tile, half;
             strip_element(f, set, c, i, &tile, &half);
             memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
-            start[4 * c + i] = (x[tile].start16[half] - (half == 0 ? Q8_RAISE_BITS : 0)) / 128 * f.excess;
+            start[4 * c + i] = (x[tile].start16[half] - Q8_RAISE_BITS) / 128 * f.excess;
+            start[4 * c + i] += strip_raised(f) ? Q8_RAISE_BITS : 0;
         }
     VI v[4];
     for (int i = 0; i < 4; i++)
@@ -92,10 +99,14 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
     strip_x_set(f, x, 1, ret->q.b, &ret->start_b);
     if (f.kind->scales == Q8_HALVES_OF_W)
         return;
-    float d[2][VF_LANES];
-    for (int l = 0; l < VF_LANES; l++)
-        for (int h = 0; h < 2; h++)
-            d[h][l] = x[strip_tile(f, l / 4 / STRIP_WIDTH, l % 4)].d[h];
+    float d[2][VF_LANES], lower[VF_LANES];
+    for (int l = 0; l < VF_LANES; l++) {
+        const Q8Block *of = &x[strip_tile(f, l / 4 / STRIP_WIDTH, l % 4)];
+        d[0][l] = of->d[0];
+        d[1][l] = of->d[1];
+        lower[l] = of->lower;
+    }
+    ret->lower = vf_load(lower);
     ret->d[0] = vf_load(d[0]);
     ret->d[1] = vf_load(d[1]);
 }
@@ -104,11 +115,11 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
 
 static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, const VI w[4], const VI x[4], VI start) {
     Q8Sum sum;
-    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, false, start);
+    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, strip_raised(f), start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
         q8_sum_add(&sum, f.kind->bits, j, 4, w[j], x[j]);
-    return q8_sum_end(&sum);
+    return strip_raised(f) ? q8_sum_raised(&sum) : q8_sum_end(&sum);
 }
 
 /* The sums of both halves of a tile, scaled as x is. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
@@ -117,7 +128,7 @@ static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f
     VF second = f.order == STRIP_HALVES ? b : vf_odd_chunks(a, b);
     if (f.kind->scales == Q8_WHOLE) /* exact: the sums are integers below 2^24 */
         return vf_mul(x->d[0], vf_add(first, second));
-    return vf_fma(x->d[1], second, vf_mul(x->d[0], first));
+    return vf_fma(x->d[1], second, q8_chain(first, x->d[0], x->lower));
 }
 
 /* sums[0]: strip_scaled() of each unit. With Q8_HALVES_OF_W: the sums themselves, sums[1] of the second set. */
@@ -158,7 +169,7 @@ static inline __attribute__((always_inline)) VF strip_products(
     const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, int b) {
     if (f.kind->scales == Q8_HALVES_OF_W) {
         const VF *sums = turned[b / 4][b % 4];
-        return vf_fma(tile->scale[1], sums[1], vf_mul(tile->scale[0], sums[0]));
+        return vf_fma(tile->scale[1], sums[1], q8_chain(sums[0], tile->scale[0], q8_lower_of(tile)));
     }
     return f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
 }

@@ -11,6 +11,10 @@
 #define ROUNDING    2e-6
 #define ROUNDING_Q8 1e-5
 #define CANCELLED   100 /* times as much where a block's values may all but cancel against its minimum */
+/* Of the largest product of a block whose halves have scales of their own: tiers may round its sum to a unit, which is
+ * the larger scale of x times the step between weights. 127 scales make the largest x, 2 steps at least the largest
+ * weight. */
+#define UNIT (1.5 / 127 / 2)
 
 int check_dequantize(const Kernels *k, const Kernels *oracle, bool quick) {
     int failures = 0;
@@ -43,32 +47,38 @@ static float *matrix(size_t n) {
     return x;
 }
 
-/* By what the rounding of one product is measured: the largest weight of each 32 times the magnitudes of x there, since
- * kernels take the offset of a block of weights apart from their bytes. */
-static double magnitude(const Matmul *m, size_t r, size_t o) {
+typedef struct Tolerance {
+    double rounding; /* of the largest weight of each 32 elements times the magnitudes of x there, since kernels take
+                      * the offset of a block of weights apart from their bytes */
+    double unit;     /* of the largest weight times the largest x */
+} Tolerance;
+
+/* By how much output o of row r may be off. */
+static double allowed(const Matmul *m, size_t r, size_t o, Tolerance t) {
     float *w = malloc(m->k * sizeof(float));
     const float *x = (const float *)(m->x + r * m->x_stride);
     double sum = 0;
     m->traits->dequantize(m->w + o * m->w_stride, w, m->k);
     for (size_t i = 0; i < m->k; i += 32) {
-        double largest = 0, all = 0;
+        double largest = 0, all = 0, largest_x = 0;
         for (size_t j = i; j < MIN(i + 32, m->k); j++) {
             largest = fmax(largest, fabs(w[j]));
             all += fabs(x[j]);
+            largest_x = fmax(largest_x, fabs(x[j]));
         }
-        sum += largest * all;
+        sum += largest * (t.rounding * all + t.unit * largest_x);
     }
     free(w);
     return sum;
 }
 
-static int compare(const Kernels *k, const Matmul *got, const Matmul *want, double rounding) {
+static int compare(const Kernels *k, const Matmul *got, const Matmul *want, Tolerance t) {
     for (size_t r = 0; r < want->n_rows; r++)
         for (size_t o = 0; o < want->n_out; o++) {
             double error = fabs((double)got->y[r * got->y_stride + o] - want->y[r * want->y_stride + o]);
-            if (!(error <= rounding * magnitude(want, r, o) + 1e-30)) {
-                printf("%s: matmul %s (%zu x %zu, %zu rows): output %zu of row %zu is off by %g of %g\n", k->name,
-                    want->traits->name, want->n_out, want->k, want->n_rows, o, r, error, magnitude(want, r, o));
+            if (!(error <= allowed(want, r, o, t) + 1e-30)) {
+                printf("%s: matmul %s (%zu x %zu, %zu rows): output %zu of row %zu is off by %g, not %g\n", k->name,
+                    want->traits->name, want->n_out, want->k, want->n_rows, o, r, error, allowed(want, r, o, t));
                 return 1;
             }
         }
@@ -114,8 +124,9 @@ static int check_block(float *x, ActFormat format, const Q8Block *b) {
     }
     failures += !(fabs(sum[0] - b->sum16) <= 1e-6 * magnitude) || !(fabs(sum[0] + sum[1] - b->sum) <= 1e-6 * magnitude);
     failures += format == ACT_Q8_32 && memcmp(&b->d[0], &b->d[1], sizeof(b->d[0])) != 0;
-    failures += b->start16[0] != Q8_RAISE_BITS - 128 * bytes[0] || b->start16[1] != -128 * bytes[1];
-    return failures + (b->start != b->start16[0] + b->start16[1] || b->lower != -(double)Q8_RAISE * b->d[0]);
+    failures += b->start16[0] != Q8_RAISE_BITS - 128 * bytes[0] || b->start16[1] != Q8_RAISE_BITS - 128 * bytes[1];
+    failures += b->lower != -Q8_RAISE * (format == ACT_Q8_16 ? b->d[0] + b->d[1] : b->d[0]);
+    return failures + (b->start != b->start16[0] + (b->start16[1] - Q8_RAISE_BITS));
 }
 
 /* Quantises the rows a piece at a time, checks them, and leaves in x what they stand for. */
@@ -160,6 +171,16 @@ static double fill_inputs(TensorType type, uint8_t *w, size_t n_w, float *x, siz
     return 1;
 }
 
+/* Whether the halves of 32 elements have scales of their own, those of x or those of the weights. */
+static bool has_halves(const Kernels *k, TensorType type) {
+    static const TensorType types[] = {
+        TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_Q6_K, TENSOR_IQ2_XS, TENSOR_IQ2_S, TENSOR_IQ1_M};
+    bool of_w = false;
+    for (size_t i = 0; i < ELEMENTSOF(types); i++)
+        of_w |= types[i] == type;
+    return k->act[type] == ACT_Q8_16 || (of_w && k->act[type] == ACT_Q8_32);
+}
+
 static int check_shape(
     const Kernels *k, const Kernels *oracle, TensorType type, size_t n_out, size_t n_rows, size_t length) {
     const QuantTraits *traits = quant_traits(type);
@@ -193,7 +214,8 @@ static int check_shape(
     mine.y_stride = n_out + gap;
     k->matmul[type](&mine);
 
-    failures += compare(k, &mine, &m, slack * (q8 ? ROUNDING_Q8 : ROUNDING)) + check_cuts(k, type, &mine);
+    Tolerance t = {.rounding = slack * (q8 ? ROUNDING_Q8 : ROUNDING), .unit = has_halves(k, type) ? UNIT : 0};
+    failures += compare(k, &mine, &m, t) + check_cuts(k, type, &mine);
     for (size_t r = 0; r < n_rows; r++)
         if (memcmp(y + r * (n_out + gap) + n_out, untouched + r * (n_out + gap) + n_out, gap * sizeof(float)) != 0) {
             printf("%s: matmul %s writes beyond its outputs\n", k->name, traits->name);
