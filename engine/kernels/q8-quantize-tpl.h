@@ -17,32 +17,26 @@ static inline float short_float(float x) {
     return x;
 }
 
-/* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, or more than Q8_RAISE can be
- * multiplied with, makes it a NaN. */
+/* n vectors of x, the bytes of which are to share a scale. NaN among them, or an infinity, or more than two times
+ * Q8_RAISE can be multiplied with, makes it a NaN. */
 static inline __attribute__((always_inline)) float q8_scale_of(const VF *v, const unsigned n, VF *ret_inverse) {
-    VF largest = vf_zero(), poison = vf_zero();
+    VF largest = vf_zero();
 #pragma GCC unroll 8
-    for (unsigned i = 0; i < n; i++) {
-        largest = vf_max(largest, vf_abs(v[i]));
-        poison = vf_fma(v[i], vf_zero(), poison);
-    }
-    float max = vf_max_lane(largest);
+    for (unsigned i = 0; i < n; i++)
+        largest = vf_max_magnitude(largest, vf_abs(v[i]));
+    float max = vf_max_magnitude_lane(largest);
     /* below that the inverse would overflow, and the bytes come out as zeros */
     *ret_inverse = vf_set(max >= 1e-30f ? 127 / max : 0);
-    float d = short_float(max / 127 + vf_sum(poison));
+    float d = short_float(max / 127);
     return isinf(2 * Q8_RAISE * d) ? NAN : d;
 }
 
-/* Half a block's bytes. Their sum is returned, a NaN if one was among x. */
-static inline __attribute__((always_inline)) float quantize_half(const VF *v, VF inverse, int8_t *bytes) {
-    VF sum = vf_zero();
+/* Half a block's bytes. Their sum is returned. */
+static inline __attribute__((always_inline)) int32_t quantize_half(const VF *v, VF inverse, int8_t *bytes) {
 #pragma GCC unroll 4
-    for (unsigned i = 0; i < UNIT_VECTORS / 2; i++) {
-        VF q = vf_round(vf_mul(v[i], inverse));
-        vf_store_i8(bytes + i * VF_LANES, q);
-        sum = vf_add(sum, q); /* of integers, so exact in any order */
-    }
-    return vf_sum(sum);
+    for (unsigned i = 0; i < UNIT_VECTORS / 2; i++)
+        vf_store_i8(bytes + i * VF_LANES, vf_mul(v[i], inverse));
+    return sum16_i8(bytes);
 }
 
 static inline __attribute__((always_inline)) void quantize_block(const float *x, const bool halves, Q8Block *out) {
@@ -55,15 +49,15 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
     inverse[1] = inverse[0];
     if (halves)
         out->d[1] = q8_scale_of(v + UNIT_VECTORS / 2, UNIT_VECTORS / 2, &inverse[1]);
-    float sums[2];
+    int32_t sums[2];
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
         sums[h] = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
-        out->start16[h] = Q8_RAISE_BITS - (isnan(out->d[h]) ? 0 : 128 * (int32_t)sums[h]);
+        out->start16[h] = Q8_RAISE_BITS - 128 * sums[h];
     }
     out->lower = -Q8_RAISE * (halves ? out->d[0] + out->d[1] : out->d[0]);
-    out->sum16 = out->d[0] * sums[0];
-    out->sum = out->sum16 + out->d[1] * sums[1];
+    out->sum16 = out->d[0] * (float)sums[0];
+    out->sum = out->sum16 + out->d[1] * (float)sums[1];
     out->start = out->start16[0] + (out->start16[1] - Q8_RAISE_BITS);
 }
 

@@ -85,6 +85,11 @@ static inline VF vf_abs(VF x) {
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
 }
 
+/* Of floats without signs: the larger, where NaN is above all else, as its bits are. */
+static inline VF vf_max_magnitude(VF a, VF b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+
 /* 2^n for integral n in [-126, 127] */
 static inline VF vf_pow2(VF n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
@@ -111,6 +116,13 @@ static inline float vf_max_lane(VF a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+static inline float vf_max_magnitude_lane(VF a) {
+    __m256i bits = _mm256_castps_si256(a);
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+    m = _mm_max_epi32(m, _mm_unpackhi_epi64(m, m));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 1))));
 }
 
 static inline VF vf_load_half(const void *p) {
@@ -155,11 +167,18 @@ static inline VF vf_from_i8(__m128i bytes) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
-/* Integral values in [-127, 127] as bytes. */
+/* Values in [-127, 127] as the nearest bytes, ties to even. */
 static inline void vf_store_i8(int8_t *p, VF x) {
     __m256i words = _mm256_cvtps_epi32(x);
     __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(packed, packed));
+}
+
+/* Of 16 bytes, read as the two vectors at most that may just have been stored there. */
+static inline int32_t sum16_i8(const int8_t *p) {
+    __m128i v = _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadu_si64(p)), (const __m64 *)(p + 8)));
+    __m128i sums = _mm_sad_epu8(_mm_xor_si128(v, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
+    return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
 }
 
 /* ------------------------------------------------------------------------------------------------------- integers */

@@ -85,6 +85,11 @@ static inline VF vf_abs(VF x) {
     return _mm512_abs_ps(x);
 }
 
+/* Of floats without signs: the larger, where NaN is above all else, as its bits are. */
+static inline VF vf_max_magnitude(VF a, VF b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+
 /* 2^n for integral n in [-126, 127] */
 static inline VF vf_pow2(VF n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
@@ -120,6 +125,14 @@ static inline float vf_max_lane(VF a) {
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
+static inline float vf_max_magnitude_lane(VF a) {
+    __m512i bits = _mm512_castps_si512(a);
+    __m256i half = _mm256_max_epi32(_mm512_castsi512_si256(bits), _mm512_extracti64x4_epi64(bits, 1));
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    m = _mm_max_epi32(m, _mm_unpackhi_epi64(m, m));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 1))));
+}
+
 static inline VF vf_load_half(const void *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
@@ -153,9 +166,16 @@ static inline void prefetch_range(const uint8_t *p, size_t size) {
         prefetch_line(p + i);
 }
 
-/* Integral values in [-127, 127] as bytes. */
+/* Values in [-127, 127] as the nearest bytes, ties to even. */
 static inline void vf_store_i8(int8_t *p, VF x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+/* Of 16 bytes, read as the two vectors at most that may just have been stored there. */
+static inline int32_t sum16_i8(const int8_t *p) {
+    __m128i v = _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadu_si64(p)), (const __m64 *)(p + 8)));
+    __m128i sums = _mm_sad_epu8(_mm_xor_si128(v, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
+    return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
 }
 
 /* ------------------------------------------------------------------------------------------------------- integers */

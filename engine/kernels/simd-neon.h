@@ -85,6 +85,11 @@ static inline VF vf_abs(VF x) {
     return vabsq_f32(x);
 }
 
+/* Of floats without signs: the larger, where NaN is above all else. */
+static inline VF vf_max_magnitude(VF a, VF b) {
+    return vmaxq_f32(a, b);
+}
+
 /* 2^n for integral n in [-126, 127] */
 static inline VF vf_pow2(VF n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
@@ -105,6 +110,10 @@ static inline float vf_sum(VF a) {
 }
 
 static inline float vf_max_lane(VF a) {
+    return vmaxvq_f32(a);
+}
+
+static inline float vf_max_magnitude_lane(VF a) {
     return vmaxvq_f32(a);
 }
 
@@ -148,12 +157,17 @@ static inline void prefetch_range(const uint8_t *p, size_t size) {
         prefetch_line(p + i);
 }
 
-/* Integral values in [-127, 127] as bytes. */
+/* Values in [-127, 127] as the nearest bytes, ties to even. */
 static inline void vf_store_i8(int8_t *p, VF x) {
-    int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
+    int16x4_t words = vqmovn_s32(vcvtnq_s32_f32(x));
     int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
     uint32_t four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
     memcpy(p, &four, sizeof(four));
+}
+
+/* Of 16 bytes. */
+static inline int32_t sum16_i8(const int8_t *p) {
+    return vaddlvq_s8(vld1q_s8(p));
 }
 
 /* ------------------------------------------------------------------------------------------------------- integers */
