@@ -15,9 +15,9 @@
 
 #define STRIP_UNITS    8
 #define STRIP_TILES    8
-#define STRIPS_AHEAD   4u          /* between what is fetched and what is unpacked */
-#define STRIP_MAX_ROWS 4           /* of x: with more, tiles share what is unpacked among more rows than strips do */
-#define STRIP_X_MAX    (64u << 10) /* bytes of x made ready at a time, on the stack */
+#define STRIPS_AHEAD   4u                      /* between what is fetched and what is unpacked */
+#define STRIP_MAX_ROWS 4                       /* of x */
+#define STRIP_X_MAX    (64u << 10)             /* bytes of x made ready at a time, on the stack */
 #define STRIP_CHUNKS   (2 * STRIP_WIDTH)       /* in a vector */
 #define STRIP_ROW_MAX  (8 * sizeof(BlockQ8_0)) /* bytes of a strip in one row */
 
@@ -302,11 +302,17 @@ static inline void strip_ready(const Matmul *m, const uint8_t *row, size_t s, St
     ready(end, ret);
 }
 
-/* The product for 1 to STRIP_MAX_ROWS rows of x, at least a strip long; false if it is not such a one. */
-static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *outputs) {
+/* With more rows of x, tiles share what is unpacked among more of them than strips do; with fewer, strips keep up
+ * better with the memory, of which weights of 8 bits are the most. */
+static inline size_t strip_rows_max(const Q8Kind *kind) {
+    return kind->bits == 8 ? STRIP_MAX_ROWS : STRIP_MAX_ROWS - 1;
+}
+
+/* The product for few rows of x, at least a strip long; false if it is not such a one. */
+static inline bool q8_strips(const Matmul *m, size_t rows_max, StripRow *ready, StripOutputs *outputs) {
     StripX x[STRIP_X_MAX / sizeof(StripX)];
     const size_t n_strips = n_strips_of(m);
-    if (n_strips == 0 || m->n_rows < 1 || m->n_rows > STRIP_MAX_ROWS)
+    if (n_strips == 0 || m->n_rows < 1 || m->n_rows > rows_max)
         return false;
 
     const size_t depth = ELEMENTSOF(x) / m->n_rows;
@@ -335,5 +341,6 @@ static inline bool q8_strips(const Matmul *m, StripRow *ready, StripOutputs *out
             strip_format_##format, strip_unpack_##format, q8_scales_##format, m, m->n_rows, out, first, n, x);         \
     }                                                                                                                  \
     static bool q8_strips_##format(const Matmul *m) {                                                                  \
-        return q8_strips(m, strip_x_##format, m->n_rows == 1 ? strip_one_##format : strip_few_##format);               \
+        StripOutputs *outputs = m->n_rows == 1 ? strip_one_##format : strip_few_##format;                              \
+        return q8_strips(m, strip_rows_max(&kind##_kind), strip_x_##format, outputs);                                  \
     }
