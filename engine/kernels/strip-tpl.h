@@ -44,8 +44,8 @@ typedef struct StripSets {
 typedef struct StripX {
     StripSets q;
     VI start_a, start_b;
-    VF lower,
-        d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
+    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
+    VF lower;
 } StripX;
 
 /* The quants of STRIP_WIDTH rows from tile `at` on. */
