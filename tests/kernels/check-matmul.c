@@ -77,8 +77,9 @@ static int compare(const Kernels *k, const Matmul *got, const Matmul *want, Tole
         for (size_t o = 0; o < want->n_out; o++) {
             double error = fabs((double)got->y[r * got->y_stride + o] - want->y[r * want->y_stride + o]);
             if (!(error <= allowed(want, r, o, t) + 1e-30)) {
-                printf("%s: matmul %s (%zu x %zu, %zu rows): output %zu of row %zu is off by %g, not %g\n", k->name,
-                    want->traits->name, want->n_out, want->k, want->n_rows, o, r, error, allowed(want, r, o, t));
+                printf("%s: matmul %s (%zu x %zu, %zu rows): output %zu of row %zu is off by %g, more than %g\n",
+                    k->name, want->traits->name, want->n_out, want->k, want->n_rows, o, r, error,
+                    allowed(want, r, o, t));
                 return 1;
             }
         }
