@@ -143,6 +143,20 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
         }
 }
 
+/* The first half's products go to memory if the registers do not hold them beside the second half's sums and those of
+ * all tiles. Compilers would rather keep them, and load weights anew for every row. */
+static inline __attribute__((always_inline)) void q8_set_aside(
+    const Q8Kind kind, const int rows, const int groups, VF products[Q8_ROWS][Q8_GROUPS]) {
+    const int wanted = 3 * rows * groups + groups + 1; /* weights and x besides */
+    if (kind.scales != Q8_HALVES_OF_X || wanted <= VECTOR_REGISTERS)
+        return;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            __asm__("" : "+m"(products[i][g]));
+}
+
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on will be next: they
  * come from the second-level cache at best, and long ones from beyond it. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
@@ -155,8 +169,10 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
         for (int i = 0; i < rows; i++)
             prefetch_line((const uint8_t *)&x[i][b] + x_step);
         q8_products(kind, rows, groups, tiles, b, x, words, 0, products);
-        if (kind.scales != Q8_WHOLE)
+        if (kind.scales != Q8_WHOLE) {
+            q8_set_aside(kind, rows, groups, products);
             q8_products(kind, rows, groups, tiles, b, x, words, 1, products);
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2

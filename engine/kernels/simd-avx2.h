@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define VF_LANES          8
+#define VECTOR_REGISTERS  16
 #define MATMUL_ROWS       3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
 #define ATTENTION_VECTORS 1
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define VF_LANES          4
+#define VECTOR_REGISTERS  32
 #define MATMUL_ROWS       5 /* rows of x in one register tile: 4 * 5 sums, 4 weights and 1 x of the 32 registers */
 #define ATTENTION_VECTORS 2
 

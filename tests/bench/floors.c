@@ -12,9 +12,9 @@
 #define BUFFER      (512u << 20)
 #define MAX_THREADS 64
 #define STEPS       2000000u
-#define CHAINS      12 /* independent sums: they hide the latency */
+#define CHAINS      10 /* independent sums: they hide the latency, and leave registers for the rest */
 
-typedef uint64_t Words __attribute__((vector_size(32)));
+typedef uint64_t Words __attribute__((vector_size(16)));
 
 typedef struct Part {
     const Words *words;
@@ -51,8 +51,10 @@ static void *read_part(void *userdata) {
     Part *p = userdata;
     Words sums[8] = {};
     for (size_t i = 0; i + 8 <= p->n; i += 8)
+#pragma GCC unroll 8
         for (size_t j = 0; j < 8; j++)
             sums[j] |= p->words[i + j];
+#pragma GCC unroll 8
     for (size_t j = 1; j < 8; j++)
         sums[0] |= sums[j];
     volatile uint64_t sink = sums[0][0];
@@ -78,21 +80,29 @@ double floor_read_bandwidth(unsigned n_threads) {
 
 /* ------------------------------------------------------------------------------------------------ arithmetic */
 
-/* A loop of chained steps. The factors come from memory that the compiler must take as changed, or it would do the
- * sums beforehand. */
+/* For all the compiler knows a is another one after this: it would else do a step's product once, before the loop, and
+ * copy sums about. */
+#if defined(__x86_64__)
+#define CHANGED(a) __asm__ volatile("" : "+x"(a))
+#else
+#define CHANGED(a) __asm__ volatile("" : "+w"(a))
+#endif
+
+/* A loop of steps that add products of a and b to sums. All of it stays in registers, so nothing may ask for the place
+ * of a sum in memory, nor for one by a number that is known only when the loop runs. */
+#define EACH_SUM _Pragma("GCC unroll 10") for (int j = 0; j < CHAINS; j++)
 #define ARITHMETIC(name, attribute, Vec, zero, step)                                                                   \
     attribute static void *name(void *userdata) {                                                                      \
         Vec sums[CHAINS], a, b;                                                                                        \
         memset(&a, 1, sizeof(a));                                                                                      \
         memset(&b, 1, sizeof(b));                                                                                      \
-        __asm__ volatile("" : "+m"(a), "+m"(b));                                                                       \
-        for (int j = 0; j < CHAINS; j++)                                                                               \
-            sums[j] = zero;                                                                                            \
-        for (size_t i = 0; i < STEPS; i++) {                                                                           \
-            _Pragma("GCC unroll 12") for (int j = 0; j < CHAINS; j++) sums[j] = step;                                  \
-        }                                                                                                              \
-        for (int j = 0; j < CHAINS; j++)                                                                               \
-            __asm__ volatile("" : : "m"(sums[j]));                                                                     \
+        EACH_SUM sums[j] = zero;                                                                                       \
+        for (size_t i = 0; i < STEPS; i++)                                                                             \
+            EACH_SUM {                                                                                                 \
+                CHANGED(a);                                                                                            \
+                sums[j] = step;                                                                                        \
+                CHANGED(sums[j]);                                                                                      \
+            }                                                                                                          \
         return NULL;                                                                                                   \
     }
 
@@ -108,17 +118,16 @@ typedef struct Loop {
 #define AVX512 __attribute__((target("avx512f,avx512bw")))
 #define VNNI   __attribute__((target("avx512f,avx512bw,avx512vnni")))
 
-ARITHMETIC(floats_sse2, , __m128, _mm_setzero_ps(), _mm_add_ps(_mm_mul_ps(sums[j], a), b))
-ARITHMETIC(floats_avx2, AVX2, __m256, _mm256_setzero_ps(), _mm256_fmadd_ps(sums[j], a, b))
-ARITHMETIC(floats_avx512, AVX512, __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(sums[j], a, b))
-ARITHMETIC(
-    bytes_sse2, , __m128i, _mm_setzero_si128(), _mm_add_epi32(sums[j], _mm_madd_epi16(_mm_xor_si128(sums[j], a), b)))
-/* The factor is one of the sums, or the product would be taken out of the loop. What widens 16 bits to 32 is left out:
- * weights of few bits can be summed several times before. */
-ARITHMETIC(
-    bytes_avx2, AVX2, __m256i, _mm256_setzero_si256(), _mm256_add_epi16(sums[j], _mm256_maddubs_epi16(sums[j], a)))
-ARITHMETIC(
-    bytes_avx512, AVX512, __m512i, _mm512_setzero_si512(), _mm512_add_epi16(sums[j], _mm512_maddubs_epi16(sums[j], a)))
+ARITHMETIC(floats_sse2, , __m128, _mm_setzero_ps(), _mm_add_ps(sums[j], _mm_mul_ps(a, b)))
+ARITHMETIC(floats_avx2, AVX2, __m256, _mm256_setzero_ps(), _mm256_fmadd_ps(a, b, sums[j]))
+ARITHMETIC(floats_avx512, AVX512, __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(a, b, sums[j]))
+/* Bytes are multiplied and added to sums of 32 bits, in as many instructions as a tier needs for that: VNNI one, those
+ * before it three. */
+ARITHMETIC(bytes_sse2, , __m128i, _mm_setzero_si128(), _mm_add_epi32(sums[j], _mm_madd_epi16(a, b)))
+ARITHMETIC(bytes_avx2, AVX2, __m256i, _mm256_setzero_si256(),
+    _mm256_add_epi32(sums[j], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), b)))
+ARITHMETIC(bytes_avx512, AVX512, __m512i, _mm512_setzero_si512(),
+    _mm512_add_epi32(sums[j], _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), b)))
 ARITHMETIC(bytes_vnni, VNNI, __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sums[j], a, b))
 
 static void choose(const char *tier, Loop *floats, Loop *bytes) {
@@ -138,8 +147,8 @@ static void choose(const char *tier, Loop *floats, Loop *bytes) {
 typedef float Floats __attribute__((vector_size(16)));
 typedef int16_t Shorts __attribute__((vector_size(16)));
 
-ARITHMETIC(floats_plain, , Floats, (Floats){}, sums[j] * a + b)
-ARITHMETIC(bytes_plain, , Shorts, (Shorts){}, sums[j] * a + b)
+ARITHMETIC(floats_plain, , Floats, (Floats){}, sums[j] + a * b)
+ARITHMETIC(bytes_plain, , Shorts, (Shorts){}, sums[j] + a * b)
 
 static void choose(const char *tier, Loop *floats, Loop *bytes) {
     (void)tier;
