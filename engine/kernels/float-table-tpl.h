@@ -6,15 +6,15 @@
 #include "vector-tpl.h"
 
 static void matmul_f32(const Matmul *m) {
-    matmul_floats(FLOAT_32, m, m->traits->dequantize);
+    matmul_floats(FLOAT_32, m);
 }
 
 static void matmul_f16(const Matmul *m) {
-    matmul_floats(FLOAT_HALF, m, unpack_f16);
+    matmul_floats(FLOAT_HALF, m);
 }
 
 static void matmul_bf16(const Matmul *m) {
-    matmul_floats(FLOAT_BFLOAT, m, unpack_bf16);
+    matmul_floats(FLOAT_BFLOAT, m);
 }
 
 static void float_fill(Kernels *k) {

@@ -1,6 +1,6 @@
 /* Matrix products over float rows, written over the primitives of simd-*.h.
  *
- * The order of summation, for every shape of call: a row of k elements is cut into segments of SEGMENT; inside a
+ * The order of summation, for every shape of call: a row of k elements is cut into segments of MATMUL_SEGMENT; inside a
  * segment lane l of a vector sums elements l, l + VF_LANES, ... in order; the lanes are added in the order of vf_sum4;
  * the segments are added in order. A register tile holds one vector per output, so any number of rows of either side
  * can share loads without touching that order, and cutting k lets a tile of unpacked weights stay in the first-level
@@ -12,23 +12,22 @@
 
 #include "kernels.h"
 
-#define SEGMENT    512
-#define TILE_OUT   16  /* rows of weights unpacked at a time: 32 KiB */
-#define TILE_PAD   16  /* floats between them, which would else compete for the same places in the cache */
-#define BLOCK_ROWS 258 /* rows of x that pass by a tile: 516 KiB, so they come from the second-level cache */
+/* Rows of x that pass by a tile: half a MiB at most, so they come from the second-level cache. */
+#define BLOCK_ROWS 258
 /* Few rows of x: up to so many reading the weights takes longer than turning halves into floats for every tile. */
 #define STREAM_ROWS (6 * MATMUL_ROWS)
 /* Rows of x that each product of four rows of weights fetches for the register tiles to come. */
-#define AHEAD_ROWS ((MATMUL_ROWS + TILE_OUT / 4 - 1) / (TILE_OUT / 4))
+#define AHEAD_ROWS ((MATMUL_ROWS + MATMUL_OUT / 4 - 1) / (MATMUL_OUT / 4))
 
 typedef enum FloatType {
     FLOAT_32,
     FLOAT_HALF,
     FLOAT_BFLOAT,
+    FLOAT_UNPACKED, /* of 32 bits, by unpack_four() */
 } FloatType;
 
 static inline __attribute__((always_inline)) size_t float_size(const FloatType type) {
-    return type == FLOAT_32 ? 4 : 2;
+    return type == FLOAT_32 || type == FLOAT_UNPACKED ? sizeof(float) : 2;
 }
 
 static inline __attribute__((always_inline)) VF load_weights(const FloatType type, const uint8_t *p) {
@@ -39,6 +38,36 @@ static inline VF load_weights_part(const FloatType type, const uint8_t *p, size_
     uint8_t part[VF_LANES * sizeof(float)] = {};
     memcpy(part, p, n * float_size(type));
     return load_weights(type, part);
+}
+
+/* Elements [j, j + VF_LANES) of row i of 4. */
+static inline __attribute__((always_inline)) VF weights_of(
+    const FloatType type, const uint8_t *const w[4], const int i, size_t j) {
+    if (type == FLOAT_UNPACKED)
+        return vf_load((const float *)w[0] + j * 4 + i * VF_LANES);
+    return load_weights(type, w[i] + j * float_size(type));
+}
+
+/* The same of a row's last n elements, zeros beyond. */
+static inline __attribute__((always_inline)) VF weights_part_of(
+    const FloatType type, const uint8_t *const w[4], const int i, size_t j, size_t n) {
+    if (type == FLOAT_UNPACKED)
+        return weights_of(type, w, i, j);
+    return load_weights_part(type, w[i] + j * float_size(type), n);
+}
+
+/* n elements of 4 rows as floats of 32 bits: VF_LANES of each row and so on, zeros beyond the end. So a register tile
+ * reads one stretch of memory. From four that lie at certain distances, some processors would load one after another.
+ */
+static inline __attribute__((always_inline)) void unpack_four(
+    const FloatType type, const uint8_t *const w[4], size_t n, float *out) {
+    size_t j = 0;
+    for (; j + VF_LANES <= n; j += VF_LANES)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            vf_store(out + j * 4 + i * VF_LANES, weights_of(type, w, i, j));
+    for (int i = 0; j < n && i < 4; i++)
+        vf_store(out + j * 4 + i * VF_LANES, weights_part_of(type, w, i, j, n - j));
 }
 
 typedef float Four __attribute__((vector_size(16)));
@@ -54,7 +83,7 @@ static inline __attribute__((always_inline)) void tile_step(const FloatType type
     VF wv[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
-        wv[i] = load_weights(type, w[i] + j * float_size(type));
+        wv[i] = weights_of(type, w, i, j);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         VF xv = vf_load(x + r * x_stride + j);
@@ -93,7 +122,7 @@ static inline __attribute__((always_inline)) void tile_dot(const FloatType type,
         VF wv[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            wv[i] = load_weights_part(type, w[i] + j * float_size(type), n - j);
+            wv[i] = weights_part_of(type, w, i, j, n - j);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             VF xv = vf_load_part(x + r * x_stride + j, n - j);
@@ -157,8 +186,8 @@ static inline __attribute__((always_inline)) void stream_ahead(
     const bool ends = at + n == m->k;
     for (int i = 0; i < 4; i++) {
         s->ahead.rows[i] = s->w[i] + (ends ? rows * m->w_stride - at * size : n * size);
-        if (ends && n < SEGMENT)
-            prefetch_range(s->ahead.rows[i] + n * size, (MIN(m->k, (size_t)SEGMENT) - n) * size);
+        if (ends && n < MATMUL_SEGMENT)
+            prefetch_range(s->ahead.rows[i] + n * size, (MIN(m->k, (size_t)MATMUL_SEGMENT) - n) * size);
     }
 }
 
@@ -168,8 +197,8 @@ static inline __attribute__((always_inline)) void stream_ahead(
 static inline __attribute__((always_inline)) void matmul_stream(const FloatType type, const Matmul *m) {
     const size_t step = (m->n_out + 3) / 4;
     for (size_t out = 0; out < step; out++)
-        for (size_t at = 0; at < m->k; at += SEGMENT) {
-            size_t n = MIN(m->k - at, (size_t)SEGMENT), r = 0;
+        for (size_t at = 0; at < m->k; at += MATMUL_SEGMENT) {
+            size_t n = MIN(m->k - at, (size_t)MATMUL_SEGMENT), r = 0;
             Stream s = {.out = out, .step = step, .n_out = (m->n_out - out + step - 1) / step};
             for (size_t i = 0; i < 4; i++) /* beyond the edge the last row again: its product is computed and dropped */
                 s.w[i] = m->w + MIN(out + i * step, m->n_out - 1) * m->w_stride + at * float_size(type);
@@ -190,57 +219,59 @@ static inline __attribute__((always_inline)) Ahead ahead_of_x(const Matmul *m, s
     return a;
 }
 
+/* Weights that have been unpacked, four rows each. */
+typedef float Unpacked[4 * MATMUL_SEGMENT];
+
 /* n_out outputs from `out` on of [r, end), as far as those are whole register tiles of `rows` rows. Where they end is
  * returned. */
-static inline __attribute__((always_inline)) size_t tiles_add(const Matmul *m, const uint8_t *const *w, size_t r,
+static inline __attribute__((always_inline)) size_t tiles_add(const Matmul *m, const Unpacked *unpacked, size_t r,
     size_t end, const int rows, size_t out, size_t n_out, size_t at, size_t n) {
     for (; r + rows <= end; r += rows)
         for (size_t o = 0; o < n_out; o += 4) {
             const Ahead x = ahead_of_x(m, r + rows + o / 4 * AHEAD_ROWS, at);
-            tile_add(FLOAT_32, m, w + o, r, rows, &x, AHEAD_ROWS, out + o, 1, MIN(n_out - o, (size_t)4), at, n);
+            const uint8_t *const w[4] = {(const uint8_t *)unpacked[o / 4]};
+            const size_t wanted = MIN(n_out - o, (size_t)4);
+            tile_add(FLOAT_UNPACKED, m, w, r, rows, &x, AHEAD_ROWS, out + o, 1, wanted, at, n);
         }
     return r;
 }
 
 /* Some rows of x past every tile of a segment of weights. */
-static inline __attribute__((always_inline)) void block_add(const Matmul *m,
-    void (*dequantize)(const void *blocks, float *out, size_t n), size_t r, size_t end, size_t at, size_t n) {
-    float tile[TILE_OUT][SEGMENT + TILE_PAD] __attribute__((aligned(64)));
-    const size_t size = m->traits->block_bytes; /* of a float */
+static inline __attribute__((always_inline)) void block_add(
+    const FloatType type, const Matmul *m, size_t r, size_t end, size_t at, size_t n) {
+    Unpacked unpacked[MATMUL_OUT / 4] __attribute__((aligned(64)));
 
-    for (size_t out = 0; out < m->n_out; out += TILE_OUT) {
-        size_t n_out = MIN(m->n_out - out, (size_t)TILE_OUT);
-        const uint8_t *w[TILE_OUT];
-        for (size_t o = 0; o < n_out; o++) {
-            const uint8_t *floats = m->w + (out + o) * m->w_stride + at * size;
-            prefetch_range(floats + TILE_OUT * m->w_stride, n * size);
-            dequantize(floats, tile[o], n);
-            w[o] = (const uint8_t *)tile[o];
+    for (size_t out = 0; out < m->n_out; out += MATMUL_OUT) {
+        size_t n_out = MIN(m->n_out - out, (size_t)MATMUL_OUT);
+        for (size_t o = 0; o < n_out; o += 4) {
+            const uint8_t *w[4]; /* beyond the edge the last row again: its product is computed and dropped */
+            for (size_t i = 0; i < 4; i++) {
+                w[i] = m->w + MIN(out + o + i, m->n_out - 1) * m->w_stride + at * float_size(type);
+                prefetch_range(w[i] + MATMUL_OUT * m->w_stride, n * float_size(type));
+            }
+            unpack_four(type, w, n, unpacked[o / 4]);
         }
-        for (size_t o = n_out; o < TILE_OUT; o++)
-            w[o] = w[n_out - 1];
-        size_t done = tiles_add(m, w, r, end, MATMUL_ROWS, out, n_out, at, n);
+        const Unpacked *u = (const Unpacked *)unpacked;
+        size_t done = tiles_add(m, u, r, end, MATMUL_ROWS, out, n_out, at, n);
         if (MATMUL_ROWS > 4)
-            done = tiles_add(m, w, done, end, MIN(MATMUL_ROWS, 4), out, n_out, at, n);
-        done = tiles_add(m, w, done, end, 2, out, n_out, at, n);
-        tiles_add(m, w, done, end, 1, out, n_out, at, n);
+            done = tiles_add(m, u, done, end, MIN(MATMUL_ROWS, 4), out, n_out, at, n);
+        done = tiles_add(m, u, done, end, 2, out, n_out, at, n);
+        tiles_add(m, u, done, end, 1, out, n_out, at, n);
     }
 }
 
-/* Many rows: TILE_OUT rows of weights a segment at a time become floats of 32 bits, then rows of x pass by, as many as
- * the second-level cache holds of a segment; the next ones begin again. */
-static inline __attribute__((always_inline)) void matmul_tiles(
-    const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
+/* Many rows: MATMUL_OUT rows of weights a segment at a time become floats of 32 bits, then rows of x pass by, as many
+ * as the second-level cache holds of a segment; the next ones begin again. */
+static inline __attribute__((always_inline)) void matmul_tiles(const FloatType type, const Matmul *m) {
     for (size_t r = 0; r < m->n_rows; r += BLOCK_ROWS)
-        for (size_t at = 0; at < m->k; at += SEGMENT)
-            block_add(m, dequantize, r, MIN(m->n_rows, r + BLOCK_ROWS), at, MIN(m->k - at, (size_t)SEGMENT));
+        for (size_t at = 0; at < m->k; at += MATMUL_SEGMENT)
+            block_add(type, m, r, MIN(m->n_rows, r + BLOCK_ROWS), at, MIN(m->k - at, (size_t)MATMUL_SEGMENT));
 }
 
 /* Floats of any size. */
-static inline __attribute__((always_inline)) void matmul_floats(
-    const FloatType type, const Matmul *m, void (*dequantize)(const void *blocks, float *out, size_t n)) {
+static inline __attribute__((always_inline)) void matmul_floats(const FloatType type, const Matmul *m) {
     if (m->n_rows <= STREAM_ROWS)
         matmul_stream(type, m);
     else
-        matmul_tiles(m, dequantize);
+        matmul_tiles(type, m);
 }

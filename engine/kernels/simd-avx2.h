@@ -8,7 +8,9 @@
 
 #define VF_LANES          8
 #define VECTOR_REGISTERS  16
-#define MATMUL_ROWS       3 /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
+#define MATMUL_ROWS       3   /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
+#define MATMUL_SEGMENT    384 /* elements of a row that are added up in one go */
+#define MATMUL_OUT        12 /* rows of weights unpacked for as many elements: 18 KiB, in the first-level cache beside x */
 #define ATTENTION_VECTORS 1
 
 typedef __m256 VF;

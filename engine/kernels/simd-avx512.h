@@ -8,7 +8,9 @@
 
 #define VF_LANES          16
 #define VECTOR_REGISTERS  32
-#define MATMUL_ROWS       6 /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
+#define MATMUL_ROWS       6   /* rows of x in one register tile: 4 * 6 sums, 4 weights and 1 x of the 32 registers */
+#define MATMUL_SEGMENT    512 /* elements of a row that are added up in one go */
+#define MATMUL_OUT        16 /* rows of weights unpacked for as many elements: 32 KiB, in the first-level cache beside x */
 #define ATTENTION_VECTORS 2
 
 typedef __m512 VF;
