@@ -355,7 +355,8 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
 
 /* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
 
-#define STRIP_WIDTH 1
+#define STRIP_WIDTH  1
+#define STRIPS_AHEAD 2u /* between what is fetched and what is unpacked */
 
 static inline void vi_store(void *p, VI x) {
     _mm256_storeu_si256(p, x);

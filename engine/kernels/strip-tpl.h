@@ -15,7 +15,6 @@
 
 #define STRIP_UNITS    8
 #define STRIP_TILES    8
-#define STRIPS_AHEAD   4u                      /* between what is fetched and what is unpacked */
 #define STRIP_MAX_ROWS 4                       /* of x */
 #define STRIP_X_MAX    (64u << 10)             /* bytes of x made ready at a time, on the stack */
 #define STRIP_CHUNKS   (2 * STRIP_WIDTH)       /* in a vector */
