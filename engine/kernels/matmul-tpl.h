@@ -12,12 +12,13 @@
 
 #include "kernels.h"
 
-/* Rows of x that pass by a tile: half a MiB at most, so they come from the second-level cache. */
+/* Rows of x that pass by a tile: 516 KiB at most, so they come from the second-level cache. */
 #define BLOCK_ROWS 258
 /* Few rows of x: up to so many reading the weights takes longer than turning halves into floats for every tile. */
 #define STREAM_ROWS (6 * MATMUL_ROWS)
 /* Rows of x that each product of four rows of weights fetches for the register tiles to come. */
 #define AHEAD_ROWS ((MATMUL_ROWS + MATMUL_OUT / 4 - 1) / (MATMUL_OUT / 4))
+_Static_assert(MATMUL_SEGMENT % VF_LANES == 0 && MATMUL_OUT % 4 == 0, "unpacked weights are whole vectors of 4 rows");
 
 typedef enum FloatType {
     FLOAT_32,

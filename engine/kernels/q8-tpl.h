@@ -144,7 +144,8 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
 }
 
 /* The first half's products go to memory if the registers do not hold them beside the second half's sums and those of
- * all tiles. Compilers would rather keep them, and load weights anew for every row. */
+ * all tiles. Compilers would rather keep them, and load weights anew for every row. With halves of w, whose scales are
+ * loads of their own, nothing is gained. */
 static inline __attribute__((always_inline)) void q8_set_aside(
     const Q8Kind kind, const int rows, const int groups, VF products[Q8_ROWS][Q8_GROUPS]) {
     const int wanted = 3 * rows * groups + groups + 1; /* weights and x besides */

@@ -84,8 +84,10 @@ double floor_read_bandwidth(unsigned n_threads) {
  * copy sums about. */
 #if defined(__x86_64__)
 #define CHANGED(a) __asm__ volatile("" : "+x"(a))
-#else
+#elif defined(__aarch64__)
 #define CHANGED(a) __asm__ volatile("" : "+w"(a))
+#else
+#define CHANGED(a) __asm__ volatile("" : "+m"(a))
 #endif
 
 /* A loop of steps that add products of a and b to sums. All of it stays in registers, so nothing may ask for the place
