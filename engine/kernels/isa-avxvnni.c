@@ -5,6 +5,9 @@
 /* a register tile of bytes: rows of x times groups of outputs */
 #define Q8_ROWS   2
 #define Q8_GROUPS 2
+/* tiles of weights unpacked at a time; for few rows of x */
+#define Q8_DEPTH     32
+#define Q8_FEW_DEPTH 8
 
 static inline VI vi_dot(VI sum, VI unsigned_bytes, VI signed_bytes) {
     return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);

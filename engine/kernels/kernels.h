@@ -48,9 +48,9 @@ typedef struct Q8Block {
     int32_t start16[2];
 } Q8Block;
 
-/* Bytes of a row of either kind. */
+/* Bytes of a row of either kind: an odd number of lines, so that several rows do not meet in one set of a cache. */
 static inline size_t q8_row_bytes(size_t k) {
-    return (k + Q8_UNIT - 1) / Q8_UNIT * sizeof(Q8Block);
+    return ((k + Q8_UNIT - 1) / Q8_UNIT | 1) * sizeof(Q8Block);
 }
 
 /* y[r][o] = sum over i < k of w[o][i] * x[r][i], for o < n_out and r < n_rows. */

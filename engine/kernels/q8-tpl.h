@@ -37,10 +37,8 @@ typedef struct Q8Kind {
 
 #define Q8_AHEAD    32u /* tiles between what is fetched and what is unpacked */
 #define Q8_GROUP    8u  /* tiles unpacked by one call: a super-block */
-#define Q8_FEW_ROWS 8u  /* of x, for which no more are unpacked at a time than that */
-#define Q8_TILES                                                                                                       \
-    (24u << 10) /* bytes of them unpacked before the rows of x pass by: they stay in the first-level cache */
-#define Q8_DEPTH (Q8_TILES / Q8_GROUPS / sizeof(Q8Tile) / Q8_GROUP * Q8_GROUP)
+#define Q8_FEW_ROWS 8u  /* of x at most, for which fewer tiles are unpacked at a time */
+_Static_assert(Q8_DEPTH % Q8_GROUP == 0 && Q8_FEW_DEPTH % Q8_GROUP == 0, "tiles are unpacked in whole groups");
 
 /* In tiers that have them, Q8_WORDS is defined, and 8 bits of a kind mean that its tiles come as these. */
 typedef struct Q8Words Q8Words;
@@ -49,26 +47,30 @@ typedef struct Q8Words Q8Words;
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
 
-/* What is to be fetched while tiles are multiplied, a few lines after each of them: a core waits for no more than some
- * at once, and with more it does nothing else meanwhile. */
+/* What is to be fetched while tiles are multiplied, a few lines of one row after some of them: a core waits for no more
+ * than so many at once, and with more it does nothing else meanwhile. */
 typedef struct Q8Ahead {
-    const uint8_t *const *rows; /* the next one */
-    size_t offset;              /* in every row */
-    size_t n_lines;             /* of every row */
-    size_t line;                /* the next one */
-    size_t left;                /* of all rows' lines */
-    size_t step;                /* at a time */
+    const uint8_t *const *row, *const *end; /* the next one, and behind the last */
+    size_t offset;                          /* of the lines in every row */
+    size_t n_lines;                         /* of every row */
+    size_t line;                            /* the next one */
+    size_t n;                               /* at a time */
+    size_t period, wait;                    /* between two times, in tiles */
 } Q8Ahead;
 
+#define Q8_LINES 4u /* fetched at a time, if a row's can be split into as many or fewer */
+
 static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
-    size_t n = MIN(a->step, a->left);
-    a->left -= n;
-    for (; n > 0; n--) {
-        prefetch_line(*a->rows + a->offset + a->line * 64);
-        if (++a->line == a->n_lines) {
-            a->line = 0;
-            a->rows++;
-        }
+    if (a->row == a->end || --a->wait > 0)
+        return;
+    const uint8_t *p = *a->row + a->offset + a->line * 64;
+    for (size_t i = 0; i < a->n; i++)
+        prefetch_line(p + i * 64);
+    a->wait = a->period;
+    a->line += a->n;
+    if (a->line >= a->n_lines) {
+        a->line = 0;
+        a->row++;
     }
 }
 
@@ -158,17 +160,18 @@ static inline __attribute__((always_inline)) void q8_set_aside(
             __asm__("" : "+m"(products[i][g]));
 }
 
-/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on will be next: they
- * come from the second-level cache at best, and long ones from beyond it. */
+/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on, unless that is 0,
+ * will be next: they come from the second-level cache at best, and long ones from beyond it. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], const Q8Words *words, size_t x_step,
     Q8Ahead *ahead, VF acc[Q8_ROWS][Q8_GROUPS]) {
     for (size_t b = 0; b < n; b++) {
         VF products[Q8_ROWS][Q8_GROUPS];
         q8_fetch(ahead);
+        if (x_step)
 #pragma GCC unroll 8
-        for (int i = 0; i < rows; i++)
-            prefetch_line((const uint8_t *)&x[i][b] + x_step);
+            for (int i = 0; i < rows; i++)
+                prefetch_line((const uint8_t *)&x[i][b] + x_step);
         q8_products(kind, rows, groups, tiles, b, x, words, 0, products);
         if (kind.scales != Q8_WHOLE) {
             q8_set_aside(kind, rows, groups, products);
@@ -201,7 +204,8 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
     if (words)
         q8_words_of_x(rows, x, n, words);
 #endif
-    q8_multiply(kind, rows, groups, tiles, n, x, words, rows * m->x_stride, ahead, acc);
+    size_t x_step = m->n_rows <= Q8_FEW_ROWS ? 0 : rows * m->x_stride; /* few rows are soon where they are wanted */
+    q8_multiply(kind, rows, groups, tiles, n, x, words, x_step, ahead, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float *y = m->y + (r + i) * m->y_stride + out;
@@ -247,20 +251,26 @@ typedef void Q8Rows(const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n,
             q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out, ahead);                                          \
     }
 
-/* What will be unpacked Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a range of
- * rows that another worker might have had before begins cold, and only so many tiles of it. */
+/* What will be unpacked about Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a
+ * range of rows that another worker might have had before begins cold, and only so many tiles of it. The tiles of a row
+ * are unpacked `depth` at a time, and now from `at` on. */
 static inline Q8Ahead q8_ahead(
-    const Matmul *m, const uint8_t *const *rows, size_t n_rows, size_t at, size_t n, size_t n_tiles) {
+    const Matmul *m, const uint8_t *const *rows, size_t n_rows, size_t at, size_t depth, size_t n_tiles) {
     const size_t per_block = m->traits->block_size / 32, bytes = m->traits->block_bytes;
-    size_t next = at + Q8_AHEAD, offset = 0, passes = (m->n_rows + Q8_ROWS - 1) / Q8_ROWS;
-    if (next >= n_tiles) {
-        next = (next - n_tiles) % n_tiles;
-        offset = n_rows * m->w_stride;
+    const size_t n_times = (n_tiles + depth - 1) / depth, passes = (m->n_rows + Q8_ROWS - 1) / Q8_ROWS;
+    size_t next = at / depth + MAX(Q8_AHEAD / depth, 1u);
+    Q8Ahead a = {.row = rows, .end = rows + n_rows, .wait = 1};
+    if (next >= n_times) {
+        next = (next - n_times) % n_times;
+        a.offset = n_rows * m->w_stride;
     }
-    Q8Ahead a = {.rows = rows, .offset = offset + next / per_block * bytes};
-    a.n_lines = (n / per_block * bytes + 63) / 64;
-    a.left = n_rows * a.n_lines;
-    a.step = (a.left + passes * n - 1) / (passes * n);
+    a.offset += next * depth / per_block * bytes;
+    a.n_lines = (MIN(depth, n_tiles - next * depth) / per_block * bytes + 63) / 64;
+
+    size_t n = passes * MIN(depth, n_tiles - at);
+    size_t parts = MAX(MIN((a.n_lines + Q8_LINES - 1) / Q8_LINES, n / n_rows), 1u);
+    a.n = (a.n_lines + parts - 1) / parts;
+    a.period = MAX(n / (n_rows * parts), 1u);
     return a;
 }
 
@@ -270,7 +280,7 @@ static inline __attribute__((always_inline)) size_t q8_depth(const Q8Kind kind, 
     if (kind.bits == 8)
         return n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_WORD_DEPTH;
 #endif
-    return n_rows <= Q8_FEW_ROWS ? Q8_GROUP : Q8_DEPTH;
+    return n_rows <= Q8_FEW_ROWS ? Q8_FEW_DEPTH : Q8_DEPTH;
 }
 
 static inline __attribute__((always_inline)) void q8_matmul(
@@ -289,7 +299,7 @@ static inline __attribute__((always_inline)) void q8_matmul(
 
         for (size_t at = 0; at < n_tiles; at += depth) {
             size_t n = MIN(depth, n_tiles - at);
-            Q8Ahead ahead = q8_ahead(m, &rows[0][0], (size_t)groups * VF_LANES, at, n, n_tiles);
+            Q8Ahead ahead = q8_ahead(m, &rows[0][0], (size_t)groups * VF_LANES, at, depth, n_tiles);
             for (int g = 0; g < groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
                     unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);

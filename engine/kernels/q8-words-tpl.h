@@ -9,9 +9,8 @@
 
 #ifdef Q8_WORDS
 
-#define Q8_WORD_DEPTH (Q8_DEPTH / 2) /* twice the bytes a tile */
-#define Q8_TILE_PAIRS 16             /* of elements */
-_Static_assert(Q8_WORD_DEPTH > 0 && Q8_WORD_DEPTH % Q8_GROUP == 0, "tiles are unpacked in whole groups");
+#define Q8_TILE_PAIRS 16 /* of elements */
+_Static_assert(Q8_WORD_DEPTH <= Q8_DEPTH && Q8_WORD_DEPTH % Q8_GROUP == 0, "tiles are unpacked in whole groups");
 
 typedef struct Q8Words {
     VI w[Q8_GROUPS][Q8_WORD_DEPTH][Q8_TILE_PAIRS]; /* lane l of [..][b][j]: elements 2j and 2j + 1 of row l of tile b */
