@@ -69,6 +69,7 @@ int kv_pool_new(uint32_t n_pages, size_t page_bytes, KvPool **ret, Error *e) {
     if (arena == MAP_FAILED)
         return error_set(e, -ENOMEM, "no room for a KV pool of %zu MiB; choose a smaller one", size >> 20);
     p->arena = arena;
+    madvise(arena, size, MADV_HUGEPAGE); /* a long context lies in more small pages than a core knows the places of */
 
     /* lowest pages first, and the last freed first again: what was never needed is never touched */
     for (uint32_t i = 0; i < n_pages; i++) {

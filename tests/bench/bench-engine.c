@@ -16,6 +16,7 @@
 #include "floors.h"
 #include "forward.h"
 #include "kernels/kernels.h"
+#include "kv-pool.h"
 #include "peer.h"
 
 #define CHUNK      256u
@@ -36,7 +37,7 @@ typedef struct Bench {
     Model *model;
     Forward *forward;
     const Kernels *kernels;
-    uint8_t *pool;
+    KvPool *pool;
     uint32_t **pages; /* [parallel] */
     Token *tokens;    /* [most positions of a sequence] */
     uint32_t n_tokens;
@@ -71,7 +72,7 @@ static void read_tokens(Bench *b, unsigned n_tokens) {
         uint32_t n = MIN(CHUNK, n_tokens - i);
         BatchRun run = {
             .pages = b->pages[0], .tokens = b->tokens + i, .n_tokens = n, .position = i, .n_logits = i + n == n_tokens};
-        forward_step(b->forward, b->pool, &run, 1, &logits);
+        forward_step(b->forward, kv_pool_arena(b->pool), &run, 1, &logits);
     }
 }
 
@@ -94,7 +95,7 @@ static double decode(Bench *b, unsigned gen) {
                 .n_tokens = 1,
                 .position = b->options.context + i,
                 .n_logits = 1};
-        forward_step(b->forward, b->pool, runs, b->options.parallel, &logits);
+        forward_step(b->forward, kv_pool_arena(b->pool), runs, b->options.parallel, &logits);
     }
     return gen * b->options.parallel / (now() - started);
 }
@@ -117,16 +118,18 @@ static int bench_init(Bench *b, Error *e) {
     uint32_t per_sequence = (b->n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
     KvLayout layout = {};
     (void)kv_layout(&b->model->config, o->kv, &layout, NULL); /* forward_new() has taken it */
-    size_t page_bytes = layout.page_bytes;
-    b->pool = aligned_alloc(64, page_bytes * per_sequence * o->parallel);
+    r = kv_pool_new(per_sequence * o->parallel, layout.page_bytes, &b->pool, e);
+    if (r < 0)
+        return r;
     b->pages = calloc(o->parallel, sizeof(*b->pages));
     b->tokens = calloc(b->n_tokens, sizeof(*b->tokens));
-    if (!b->pool || !b->pages || !b->tokens)
+    if (!b->pages || !b->tokens)
         return error_set(e, -1, "out of memory");
     /* The context is made up: small numbers, whatever the type of the rows. Decoding after them takes as long as after
      * those of a text, and nobody has to wait until 32,768 tokens are read. */
-    for (size_t i = 0; i < page_bytes * per_sequence * o->parallel / sizeof(uint16_t); i++)
-        ((uint16_t *)b->pool)[i] = 0x2C01 + i % 64;
+    uint16_t *rows = (uint16_t *)kv_pool_arena(b->pool);
+    for (size_t i = 0; i < layout.page_bytes * per_sequence * o->parallel / sizeof(*rows); i++)
+        rows[i] = 0x2C01 + i % 64;
     for (unsigned s = 0; s < o->parallel; s++) {
         b->pages[s] = calloc(per_sequence, sizeof(**b->pages));
         for (uint32_t i = 0; b->pages[s] && i < per_sequence; i++)
@@ -143,7 +146,7 @@ static void bench_done(Bench *b) {
     for (unsigned s = 0; b->pages && s < b->options.parallel; s++)
         free(b->pages[s]);
     free(b->pages);
-    free(b->pool);
+    kv_pool_free(b->pool);
     free(b->tokens);
 }
 

@@ -5,11 +5,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "floors.h"
 
 #define BUFFER      (512u << 20)
+#define LARGE_PAGE  (2u << 20)
 #define MAX_THREADS 64
 #define STEPS       2000000u
 #define CHAINS      10 /* independent sums: they hide the latency, and leave registers for the rest */
@@ -65,9 +67,10 @@ static void *read_part(void *userdata) {
 double floor_read_bandwidth(unsigned n_threads) {
     static Words *buffer; /* kept: a benchmark asks again and again */
     if (!buffer) {
-        buffer = aligned_alloc(64, BUFFER);
+        buffer = aligned_alloc(LARGE_PAGE, BUFFER);
         if (!buffer)
             return 0;
+        madvise(buffer, BUFFER, MADV_HUGEPAGE); /* as weights and KV rows may lie */
         memset(buffer, 1, BUFFER);
     }
     unsigned n = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
