@@ -5,7 +5,7 @@
 /* a register tile of bytes: rows of x times groups of outputs */
 #define Q8_ROWS   4
 #define Q8_GROUPS 2
-/* tiles of weights unpacked at a time; for few rows of x; those of words */
+/* tiles of weights unpacked at a time: for many rows of x, for few, and of words */
 #define Q8_DEPTH      16
 #define Q8_FEW_DEPTH  8
 #define Q8_WORD_DEPTH 8

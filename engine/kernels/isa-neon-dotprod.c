@@ -5,7 +5,7 @@
 /* a register tile of bytes: rows of x times groups of outputs */
 #define Q8_ROWS   4
 #define Q8_GROUPS 2
-/* tiles of weights unpacked at a time; for few rows of x */
+/* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     64
 #define Q8_FEW_DEPTH 8
 
