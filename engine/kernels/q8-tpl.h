@@ -267,8 +267,8 @@ static inline Q8Ahead q8_ahead(
     a.offset += next * depth / per_block * bytes;
     a.n_lines = (MIN(depth, n_tiles - next * depth) / per_block * bytes + 63) / 64;
 
-    size_t n = passes * MIN(depth, n_tiles - at);
-    size_t parts = MAX(MIN((a.n_lines + Q8_LINES - 1) / Q8_LINES, n / n_rows), 1u);
+    size_t n = passes * MIN(depth, n_tiles - at), parts = (a.n_lines + Q8_LINES - 1) / Q8_LINES;
+    parts = n < n_rows ? 1 : MIN(parts, n / n_rows);
     a.n = (a.n_lines + parts - 1) / parts;
     a.period = MAX(n / (n_rows * parts), 1u);
     return a;
