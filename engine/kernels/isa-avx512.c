@@ -7,7 +7,7 @@
 #define Q8_GROUPS 2
 /* tiles of weights unpacked at a time: for many rows of x, for few, and of words */
 #define Q8_DEPTH      16
-#define Q8_FEW_DEPTH  8
+#define Q8_FEW_DEPTH  16
 #define Q8_WORD_DEPTH 8
 
 #include "float-table-tpl.h"

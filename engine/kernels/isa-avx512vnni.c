@@ -7,7 +7,7 @@
 #define Q8_GROUPS 2
 /* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     16
-#define Q8_FEW_DEPTH 8
+#define Q8_FEW_DEPTH 16
 
 static inline VI vi_dot(VI sum, VI unsigned_bytes, VI signed_bytes) {
     return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);

@@ -268,9 +268,11 @@ static inline Q8Ahead q8_ahead(
     a.n_lines = (MIN(depth, n_tiles - next * depth) / per_block * bytes + 63) / 64;
 
     size_t n = passes * MIN(depth, n_tiles - at), parts = (a.n_lines + Q8_LINES - 1) / Q8_LINES;
-    parts = n < n_rows ? 1 : MIN(parts, n / n_rows);
+    for (; n_rows > n; n_rows--, a.row++) /* more rows than steps of the product: these at once */
+        prefetch_range(*a.row + a.offset, a.n_lines * 64);
+    parts = MIN(parts, n / n_rows);
     a.n = (a.n_lines + parts - 1) / parts;
-    a.period = MAX(n / (n_rows * parts), 1u);
+    a.period = n / (n_rows * parts);
     return a;
 }
 
