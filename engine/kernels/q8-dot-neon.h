@@ -6,9 +6,14 @@
 
 #define Q8_FLOAT_OFFSETS false
 #define Q8_STARTS        false
+#define Q8_WORD_SCALES   false
 
 static inline VI q8_place(VI q, const int offset) {
     return offset == 0 ? q : vi_add8(q, vi_set8(-offset));
+}
+
+static inline int32_t q8_start_of(const int8_t *bytes, int32_t sum) {
+    return Q8_RAISE_BITS - 128 * sum;
 }
 
 static inline __attribute__((always_inline)) void q8_sum_start(

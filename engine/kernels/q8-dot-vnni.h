@@ -6,6 +6,7 @@
 
 #define Q8_FLOAT_OFFSETS false
 #define Q8_STARTS        true
+#define Q8_WORD_SCALES   false
 
 typedef struct Q8Sum {
     VI wide;
@@ -13,6 +14,16 @@ typedef struct Q8Sum {
 
 static inline VI q8_place(VI q, const int offset) {
     return vi_add8(q, vi_set8(128 - offset));
+}
+
+/* Of half a block. */
+static inline int32_t q8_start_of(const int8_t *bytes, int32_t sum) {
+    return Q8_RAISE_BITS - 128 * sum;
+}
+
+/* Half of a block, for weights `excess` too high. */
+static inline int32_t q8_lane_start(int32_t start16, const int excess, const bool raised) {
+    return (start16 - Q8_RAISE_BITS) / 128 * excess + (raised ? Q8_RAISE_BITS : 0);
 }
 
 static inline __attribute__((always_inline)) void q8_sum_start(

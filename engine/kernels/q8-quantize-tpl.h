@@ -53,12 +53,12 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
 #pragma GCC unroll 2
     for (unsigned h = 0; h < 2; h++) {
         sums[h] = quantize_half(v + h * (UNIT_VECTORS / 2), inverse[h], out->q + h * 16);
-        out->start16[h] = Q8_RAISE_BITS - 128 * sums[h];
+        out->start16[h] = q8_start_of(out->q + h * 16, sums[h]);
     }
     out->lower = -Q8_RAISE * (halves ? out->d[0] + out->d[1] : out->d[0]);
     out->sum16 = out->d[0] * (float)sums[0];
     out->sum = out->sum16 + out->d[1] * (float)sums[1];
-    out->start = out->start16[0] + (out->start16[1] - Q8_RAISE_BITS);
+    out->start = Q8_RAISE_BITS - 128 * (sums[0] + sums[1]);
 }
 
 static inline __attribute__((always_inline)) void quantize_range(

@@ -13,11 +13,16 @@
 #include "load-store-tpl.h"
 
 /* 32 elements of VF_LANES rows. Lane l of q[j] holds elements 4j..4j+3 of row l as bytes, in the form that q8_place()
- * gave them. Meaning: x = scale * q - min, with a scale and a min per 32 elements (index 0), or per 16. */
+ * gave them. Meaning: x = scale * q - min, with a scale and a min per 32 elements (index 0), or per 16. With scales
+ * that are words (q8_word_scales()) x = scale[0] * words * (q - offset), with words per 16 elements, twice in every
+ * lane. */
 typedef struct Q8Tile {
     VI q[8];
     VF scale[2];
-    VF min[2];
+    union {
+        VF min[2];
+        VI words[2];
+    };
 } Q8Tile;
 
 /* Over how many elements scales go: 32, or on one side 16. */
@@ -43,6 +48,11 @@ _Static_assert(Q8_DEPTH % Q8_GROUP == 0 && Q8_FEW_DEPTH % Q8_GROUP == 0, "tiles 
 /* In tiers that have them, Q8_WORDS is defined, and 8 bits of a kind mean that its tiles come as these. */
 typedef struct Q8Words Q8Words;
 #include "q8-words-tpl.h"
+
+/* Whether a super-block's scales stay integers, 8 bits of them; there, those of weights of 6 bits. */
+static inline __attribute__((always_inline)) bool q8_word_scales(const Q8Kind kind) {
+    return Q8_WORD_SCALES && kind.scales == Q8_HALVES_OF_W && kind.bits == 6;
+}
 
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
@@ -76,7 +86,12 @@ static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
 
 /* Offsets or minima are taken off after the products. */
 static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind) {
-    return kind.min || (kind.offset && Q8_FLOAT_OFFSETS);
+    return kind.min || (kind.offset && Q8_FLOAT_OFFSETS && !q8_word_scales(kind));
+}
+
+/* The sums start from what the offset makes of them. */
+static inline __attribute__((always_inline)) bool q8_takes_start(const Q8Kind kind) {
+    return q8_word_scales(kind) || (Q8_STARTS && (kind.offset || kind.bits == 8));
 }
 
 /* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it; raised, where
@@ -84,7 +99,7 @@ static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind
 static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words, const int h,
     Q8Sum sums[Q8_ROWS][Q8_GROUPS]) {
-    const bool takes_start = Q8_STARTS && (kind.offset || kind.bits == 8), whole = kind.scales == Q8_WHOLE;
+    const bool takes_start = q8_takes_start(kind), whole = kind.scales == Q8_WHOLE;
     const int steps = whole ? 8 : 4;
 #ifdef Q8_WORDS
     if (words) {
@@ -112,7 +127,8 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
 /* acc += a tile's products. Those of the sums with the scales that go by the fewer elements are already added. */
 static inline __attribute__((always_inline)) VF q8_scale(
     const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products, VF acc) {
-    acc = vf_fma(kind.scales == Q8_HALVES_OF_W ? vf_set(x->d[0]) : t->scale[0], products, acc);
+    const bool scaled = kind.scales == Q8_HALVES_OF_W && !q8_word_scales(kind);
+    acc = vf_fma(scaled ? vf_set(x->d[0]) : t->scale[0], products, acc);
     if (!q8_takes_min(kind))
         return acc;
     if (kind.scales != Q8_HALVES_OF_W)
@@ -160,6 +176,51 @@ static inline __attribute__((always_inline)) void q8_set_aside(
             __asm__("" : "+m"(products[i][g]));
 }
 
+#ifdef Q8_WORDS
+/* With scales of words, exact up to the scale of x, as the sums are below 2^24. Those of the first half are set aside,
+ * if the registers do not hold them beside the second half's. */
+static inline __attribute__((always_inline)) void q8_word_products(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], VF products[Q8_ROWS][Q8_GROUPS]) {
+    const bool aside = 2 * rows * groups + groups + 1 > VECTOR_REGISTERS; /* weights and x besides */
+    VI scaled[2][Q8_ROWS][Q8_GROUPS];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        Q8Sum sums[Q8_ROWS][Q8_GROUPS];
+        q8_sums(kind, rows, groups, tiles, b, x, NULL, h, sums);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++) {
+                scaled[h][i][g] = q8_sum_scaled(&sums[i][g], tiles[g][b].words[h]);
+                if (h == 0 && aside)
+                    __asm__("" : "+m"(scaled[h][i][g]));
+            }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            products[i][g] = vf_mul(vf_set(x[i][b].d[0]), vf_from_int(vi_add32(scaled[0][i][g], scaled[1][i][g])));
+}
+#endif
+
+/* products[i][g]: of a whole tile, but for the scale that q8_scale() is left with. */
+static inline __attribute__((always_inline)) void q8_tile_products(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words,
+    VF products[Q8_ROWS][Q8_GROUPS]) {
+#ifdef Q8_WORDS
+    if (q8_word_scales(kind)) {
+        q8_word_products(kind, rows, groups, tiles, b, x, products);
+        return;
+    }
+#endif
+    q8_products(kind, rows, groups, tiles, b, x, words, 0, products);
+    if (kind.scales == Q8_WHOLE)
+        return;
+    q8_set_aside(kind, rows, groups, products);
+    q8_products(kind, rows, groups, tiles, b, x, words, 1, products);
+}
+
 /* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on, unless that is 0,
  * will be next: they come from the second-level cache at best, and long ones from beyond it. */
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
@@ -172,11 +233,7 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++)
                 prefetch_line((const uint8_t *)&x[i][b] + x_step);
-        q8_products(kind, rows, groups, tiles, b, x, words, 0, products);
-        if (kind.scales != Q8_WHOLE) {
-            q8_set_aside(kind, rows, groups, products);
-            q8_products(kind, rows, groups, tiles, b, x, words, 1, products);
-        }
+        q8_tile_products(kind, rows, groups, tiles, b, x, words, products);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2

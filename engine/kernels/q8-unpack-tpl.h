@@ -54,6 +54,22 @@ static inline __attribute__((always_inline)) void set_scale(Q8Tile *t, const int
         t->min[h] = vf_mul(scale, vf_set((float)offset));
 }
 
+/* The scales of the sixteen halves of a super-block, signed bytes times d; their values count from `offset`. */
+static inline __attribute__((always_inline)) void set_half_scales(
+    Q8Tile *tiles, VF d, const VI scales[4], const int offset) {
+#pragma GCC unroll 16
+    for (int s = 0; s < 16; s++) {
+        Q8Tile *t = &tiles[s / 2];
+        if (Q8_WORD_SCALES) {
+            const int8_t i = s % 4;
+            const int8_t byte[16] = {-1, i, -1, i, -1, 4 + i, -1, 4 + i, -1, 8 + i, -1, 8 + i, -1, 12 + i, -1, 12 + i};
+            t->scale[0] = d;
+            t->words[s % 2] = vi_sar16(vi_look_up(scales[s / 4], vi_table(byte)), 8);
+        } else
+            set_scale(t, s % 2, vf_mul(d, signed_byte_of(scales[s / 4], s % 4)), offset);
+    }
+}
+
 /* 16 bytes of nibbles of each row: the low ones are the first half of a tile. */
 static inline __attribute__((always_inline)) void nibbles(const uint8_t *const rows[VF_LANES], size_t qs, VI q[8]) {
     VI t[4];
@@ -236,9 +252,7 @@ static inline __attribute__((always_inline)) void q8_scales_q6_k(
     VF d = load_halves(rows, block + offsetof(BlockQ6_K, d));
     VI scales[4];
     load_columns(rows, block + offsetof(BlockQ6_K, scales), scales);
-#pragma GCC unroll 16
-    for (int s = 0; s < 16; s++)
-        set_scale(&tiles[s / 2], s % 2, vf_mul(d, signed_byte_of(scales[s / 4], s % 4)), 32);
+    set_half_scales(tiles, d, scales, 32);
 }
 
 static void q8_unpack_q6_k(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {

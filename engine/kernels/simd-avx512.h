@@ -174,11 +174,22 @@ static inline void vf_store_i8(int8_t *p, VF x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
-/* Of 16 bytes, read as the two vectors at most that may just have been stored there. */
+/* 16 bytes, read as the two vectors at most that may just have been stored there. */
+static inline __m128i load16_i8(const int8_t *p) {
+    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadu_si64(p)), (const __m64 *)(p + 8)));
+}
+
 static inline int32_t sum16_i8(const int8_t *p) {
-    __m128i v = _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadu_si64(p)), (const __m64 *)(p + 8)));
-    __m128i sums = _mm_sad_epu8(_mm_xor_si128(v, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
+    __m128i sums = _mm_sad_epu8(_mm_xor_si128(load16_i8(p), _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
     return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+}
+
+/* The sums of every other pair of 16 bytes, times a factor in [-127, 0], as two words. */
+static inline int32_t pair_sums16_i8(const int8_t *p, const int factor) {
+    __m128i sums = _mm_maddubs_epi16(_mm_set1_epi8((char)-factor), load16_i8(p));
+    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
+    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
+    return _mm_cvtsi128_si32(_mm_sub_epi16(_mm_setzero_si128(), sums));
 }
 
 /* ------------------------------------------------------------------------------------------------------- integers */

@@ -207,6 +207,10 @@ static inline __attribute__((always_inline)) VI vi_shr32(VI x, const int n) {
     return vi_shl32(x, -n);
 }
 
+static inline __attribute__((always_inline)) VI vi_sar16(VI x, const int n) {
+    return vreinterpretq_u8_s16(vshlq_s16(vreinterpretq_s16_u8(x), vdupq_n_s16(-n)));
+}
+
 static inline __attribute__((always_inline)) VI vi_sar32(VI x, const int n) {
     return vreinterpretq_u8_s32(vshlq_s32(vreinterpretq_s32_u8(x), vdupq_n_s32(-n)));
 }

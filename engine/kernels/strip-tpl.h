@@ -83,8 +83,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
             int tile, half;
             strip_element(f, set, c, i, &tile, &half);
             memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
-            start[4 * c + i] = (x[tile].start16[half] - Q8_RAISE_BITS) / 128 * f.excess;
-            start[4 * c + i] += strip_raised(f) ? Q8_RAISE_BITS : 0;
+            start[4 * c + i] = q8_lane_start(x[tile].start16[half], f.excess, strip_raised(f));
         }
     VI v[4];
     for (int i = 0; i < 4; i++)
@@ -114,7 +113,7 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
 
 static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, const VI w[4], const VI x[4], VI start) {
     Q8Sum sum;
-    q8_sum_start(&sum, Q8_STARTS && f.excess > 0, strip_raised(f), start);
+    q8_sum_start(&sum, q8_takes_start(*f.kind), strip_raised(f), start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
         q8_sum_add(&sum, f.kind->bits, j, 4, w[j], x[j]);
@@ -162,12 +161,21 @@ static inline __attribute__((always_inline)) void strip_turn(
     }
 }
 
+/* The word in every lane. */
+static inline VF strip_word_scale(VI words) {
+    return vf_from_int(vi_sar32(words, 16));
+}
+
 /* What q8_scale() is given of tile b. `turned` has a tile's sums, or those of a half of it, in the order in which
  * strip_turn() leaves them. */
 static inline __attribute__((always_inline)) VF strip_products(
-    const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, int b) {
+    const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, const Q8Block *x, int b) {
     if (f.kind->scales == Q8_HALVES_OF_W) {
         const VF *sums = turned[b / 4][b % 4];
+        if (q8_word_scales(*f.kind)) { /* exact but for the last operation, as in q8_word_products() */
+            VF first = vf_mul(strip_word_scale(tile->words[0]), sums[0]);
+            return vf_mul(vf_set(x->d[0]), vf_fma(strip_word_scale(tile->words[1]), sums[1], first));
+        }
         return vf_fma(tile->scale[1], sums[1], q8_chain(sums[0], tile->scale[0], q8_lower_of(tile)));
     }
     return f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
@@ -185,7 +193,7 @@ static inline __attribute__((always_inline)) VF strip_add(
     for (size_t b = 0; b < STRIP_TILES; b++) {
         if (b >= n_tiles)
             break;
-        acc = q8_scale(*f.kind, &tiles[b], &x[b], strip_products(f, turned, &tiles[b], (int)b), acc);
+        acc = q8_scale(*f.kind, &tiles[b], &x[b], strip_products(f, turned, &tiles[b], &x[b], (int)b), acc);
     }
     return acc;
 }
