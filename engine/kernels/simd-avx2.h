@@ -366,8 +366,9 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
 
 /* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
 
-#define STRIP_WIDTH  1
-#define STRIPS_AHEAD 2u /* between what is fetched and what is unpacked */
+#define STRIP_WIDTH 1
+/* between what is fetched and what is unpacked: about 400 bytes of each row */
+#define STRIPS_AHEAD(row_bytes) ((row_bytes) < 200 ? 3u : 2u)
 
 static inline void vi_store(void *p, VI x) {
     _mm256_storeu_si256(p, x);

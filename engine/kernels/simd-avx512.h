@@ -371,8 +371,8 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
 
 /* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
 
-#define STRIP_WIDTH  2
-#define STRIPS_AHEAD 4u /* between what is fetched and what is unpacked */
+#define STRIP_WIDTH             2
+#define STRIPS_AHEAD(row_bytes) 4u /* between what is fetched and what is unpacked */
 
 static inline void vi_store(void *p, VI x) {
     _mm512_storeu_si512(p, x);

@@ -213,26 +213,48 @@ static inline size_t strip_n_tiles(const Matmul *m, size_t s) {
     return MIN(m->k / Q8_UNIT - s * STRIP_TILES, (size_t)STRIP_TILES);
 }
 
-/* One strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
-static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
+/* Whether the scales lie behind the quants. Then they are wanted after them, and the line they end in is fetched even
+ * if little of it belongs to the strip. */
+static inline __attribute__((always_inline)) bool strip_scales_last(const StripFormat f) {
+    return f.order == STRIP_TILE_FOURS;
+}
+
+/* Unit u of a strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
+static inline __attribute__((always_inline)) void strip_unit(const StripFormat f, StripUnpack *unpack,
     const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const size_t n_rows, const StripX *x, size_t x_step,
-    VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
-#pragma GCC unroll 1
-    for (int u = 0; u < STRIP_UNITS; u++) {
-        StripSets w;
-        const uint8_t *unit[STRIP_WIDTH];
+    int u, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
+    StripSets w;
+    const uint8_t *unit[STRIP_WIDTH];
 #pragma GCC unroll 2
-        for (int i = 0; i < STRIP_WIDTH; i++) {
-            unit[i] = rows[strip_row(u, i)];
+    for (int i = 0; i < STRIP_WIDTH; i++) {
+        unit[i] = rows[strip_row(u, i)];
 #pragma GCC unroll 8
-            for (size_t line = 0; line < f.row_bytes; line += 64)
-                prefetch_line(unit[i] + ahead + line);
-        }
-        unpack(unit, at, &w);
-#pragma GCC unroll 1
-        for (size_t r = 0; r < n_rows; r++)
-            strip_multiply(f, &w, &x[r * x_step], u, sums[r]);
+        for (size_t line = 0; line < f.row_bytes; line += 64)
+            prefetch_line(unit[i] + ahead + line);
+        if (strip_scales_last(f))
+            prefetch_line(unit[i] + ahead + f.row_bytes - 1);
     }
+    unpack(unit, at, &w);
+#pragma GCC unroll 1
+    for (size_t r = 0; r < n_rows; r++)
+        strip_multiply(f, &w, &x[r * x_step], u, sums[r]);
+}
+
+/* A strip. For one row of x each unit has instructions of its own: processors watch the addresses that an instruction
+ * loads from, and here that is one stretch of memory. Of instructions that go from one stretch to the next they make
+ * out steps that lead nowhere, or not, depending on where the code happens to lie. */
+static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
+    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const bool one, const size_t n_rows, const StripX *x,
+    size_t x_step, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
+    if (one) {
+#pragma GCC unroll 8
+        for (int u = 0; u < STRIP_UNITS; u++)
+            strip_unit(f, unpack, rows, at, ahead, 1, x, x_step, u, sums);
+        return;
+    }
+#pragma GCC unroll 1
+    for (int u = 0; u < STRIP_UNITS; u++)
+        strip_unit(f, unpack, rows, at, ahead, n_rows, x, x_step, u, sums);
 }
 
 /* Rows between those of two lanes; in each lane as many follow each other. */
@@ -240,12 +262,12 @@ static inline size_t strip_step(const Matmul *m) {
     return (m->n_out + VF_LANES - 1) / VF_LANES;
 }
 
-/* From the start of the rows to what will be wanted STRIPS_AHEAD strips after the s-th, further on in them or in those
- * below. Below each lane's last row begins another's; then it is the range of rows after this one that will be wanted,
- * by the same worker if it is of the same length. */
+/* From the start of the rows to what will be wanted STRIPS_AHEAD() strips after the s-th, further on in them or in
+ * those below. Below each lane's last row begins another's; then it is the range of rows after this one that will be
+ * wanted, by the same worker if it is of the same length. */
 static inline __attribute__((always_inline)) size_t strip_ahead(
     const StripFormat f, const Matmul *m, size_t out, size_t s) {
-    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD, step = strip_step(m), row = 0;
+    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD(f.row_bytes), step = strip_step(m), row = 0;
     for (; next >= n_strips; next -= n_strips)
         row += out + row + 1 == step ? m->n_out - step + 1 : 1;
     return row * m->w_stride + next * f.row_bytes;
@@ -261,12 +283,13 @@ static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LA
         rows[i] = (const uint8_t *)((uintptr_t)end - at * tile_bytes);
 }
 
-/* The outputs of the out-th row of every lane, over n strips from the first on, for which x is ready. n_rows is m's: a
- * constant makes a function for that number alone. */
+/* The outputs of the out-th row of every lane, over n strips from the first on, for which x is ready; `one`: for one
+ * row of x alone. */
 static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
-    StripScales *scales, const Matmul *m, const size_t n_rows, size_t out, size_t first, size_t n, const StripX *x) {
+    StripScales *scales, const Matmul *m, const bool one, size_t out, size_t first, size_t n, const StripX *x) {
     const uint8_t *rows[VF_LANES]; /* beyond the edge the last one again: computed and dropped */
     VF acc[STRIP_MAX_ROWS];
+    const size_t n_rows = one ? 1 : m->n_rows;
     const size_t step = strip_step(m), n_lanes = (m->n_out - out + step - 1) / step;
     const size_t last = (m->n_out - 1 - out + step - 1) / step; /* the first lane with the last row, if any has it */
     for (size_t i = 0; i < VF_LANES; i++)
@@ -282,8 +305,11 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
         VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS];
         if (n_tiles < STRIP_TILES && last < VF_LANES)
             strip_move_end(f, rows, last, at, n_tiles, end);
-        scales(rows, at, STRIP_TILES, tiles);
-        strip_sums(f, unpack, rows, at, strip_ahead(f, m, out, first + s), n_rows, &x[s], n, sums);
+        if (!strip_scales_last(f))
+            scales(rows, at, STRIP_TILES, tiles);
+        strip_sums(f, unpack, rows, at, strip_ahead(f, m, out, first + s), one, n_rows, &x[s], n, sums);
+        if (strip_scales_last(f))
+            scales(rows, at, STRIP_TILES, tiles);
 #pragma GCC unroll 1
         for (size_t r = 0; r < n_rows; r++)
             acc[r] = strip_add(f, sums[r], tiles, (const Q8Block *)(m->x + r * m->x_stride) + at, n_tiles, acc[r]);
@@ -341,11 +367,10 @@ static inline bool q8_strips(const Matmul *m, size_t rows_max, StripRow *ready, 
         strip_x(strip_format_##format, x, ret);                                                                        \
     }                                                                                                                  \
     static void strip_one_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
-        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, 1, out, first, n, x);       \
+        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, true, out, first, n, x);    \
     }                                                                                                                  \
     static void strip_few_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
-        strip_outputs(                                                                                                 \
-            strip_format_##format, strip_unpack_##format, q8_scales_##format, m, m->n_rows, out, first, n, x);         \
+        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, false, out, first, n, x);   \
     }                                                                                                                  \
     static bool q8_strips_##format(const Matmul *m) {                                                                  \
         StripOutputs *outputs = m->n_rows == 1 ? strip_one_##format : strip_few_##format;                              \
