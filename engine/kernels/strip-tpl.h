@@ -33,6 +33,7 @@ typedef struct StripFormat {
     StripOrder order;
     int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
     size_t row_bytes; /* of a strip in one row */
+    bool common;      /* met often, so that it is worth longer code */
 } StripFormat;
 
 typedef struct StripSets {
@@ -240,13 +241,13 @@ static inline __attribute__((always_inline)) void strip_unit(const StripFormat f
         strip_multiply(f, &w, &x[r * x_step], u, sums[r]);
 }
 
-/* A strip. For one row of x each unit has instructions of its own: processors watch the addresses that an instruction
- * loads from, and here that is one stretch of memory. Of instructions that go from one stretch to the next they make
- * out steps that lead nowhere, or not, depending on where the code happens to lie. */
+/* A strip. For one row of x each unit has instructions of its own, in common formats: processors watch the addresses
+ * that an instruction loads from, and here that is one stretch of memory. Of instructions that go from one stretch to
+ * the next they make out steps that lead nowhere, or not, depending on where the code happens to lie. */
 static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
     const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const bool one, const size_t n_rows, const StripX *x,
     size_t x_step, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
-    if (one) {
+    if (one && f.common) {
 #pragma GCC unroll 8
         for (int u = 0; u < STRIP_UNITS; u++)
             strip_unit(f, unpack, rows, at, ahead, 1, x, x_step, u, sums);
