@@ -5,10 +5,9 @@
 /* a register tile of bytes: rows of x times groups of outputs */
 #define Q8_ROWS   4
 #define Q8_GROUPS 2
-/* tiles of weights unpacked at a time: for many rows of x, for few, and of words */
-#define Q8_DEPTH      48
-#define Q8_FEW_DEPTH  16
-#define Q8_WORD_DEPTH 16
+/* tiles of weights unpacked at a time: for many rows of x, and for few */
+#define Q8_DEPTH     48
+#define Q8_FEW_DEPTH 16
 
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"

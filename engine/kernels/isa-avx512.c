@@ -5,9 +5,11 @@
 /* a register tile of bytes: rows of x times groups of outputs */
 #define Q8_ROWS   4
 #define Q8_GROUPS 2
-/* tiles of weights unpacked at a time: for many rows of x, for few, and of words */
-#define Q8_DEPTH      16
-#define Q8_FEW_DEPTH  16
+/* tiles of weights unpacked at a time: for many rows of x, and for few */
+#define Q8_DEPTH     16
+#define Q8_FEW_DEPTH 16
+/* signed weights of 8 bits go through tiles as words, so many at a time: q8-words-tpl.h */
+#define Q8_WORDS
 #define Q8_WORD_DEPTH 8
 
 #include "float-table-tpl.h"

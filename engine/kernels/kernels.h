@@ -43,7 +43,7 @@ typedef struct Q8Block {
     float sum;         /* of x */
     float sum16;       /* of its first half */
     /* Where a product starts from that keeps its weights 128 too high, as instructions do that multiply unsigned by
-     * signed bytes: -128 times the sum of q, of all or of a half; raised. In tiers whose products are words, those of a
+     * signed bytes: -128 times the sum of q, of all or of a half; raised. In tiers whose sums are words, those of a
      * half start from two words: -32 times the sum of every other pair of q. */
     int32_t start;
     int32_t start16[2];

@@ -7,7 +7,6 @@
 
 #define Q8_FLOAT_OFFSETS true  /* weights stay unsigned, their offset is taken off as a minimum */
 #define Q8_STARTS        false /* sums start from 0, never raised; but those of 6 bits from what their offset makes */
-#define Q8_WORDS               /* signed weights go through tiles as words: q8-words-tpl.h */
 
 typedef struct Q8Sum {
     VI narrow, wide;

@@ -176,7 +176,7 @@ static inline __attribute__((always_inline)) void q8_set_aside(
             __asm__("" : "+m"(products[i][g]));
 }
 
-#ifdef Q8_WORDS
+#if Q8_WORD_SCALES
 /* With scales of words, exact up to the scale of x, as the sums are below 2^24. Those of the first half are set aside,
  * if the registers do not hold them beside the second half's. */
 static inline __attribute__((always_inline)) void q8_word_products(const Q8Kind kind, const int rows, const int groups,
@@ -208,7 +208,7 @@ static inline __attribute__((always_inline)) void q8_word_products(const Q8Kind 
 static inline __attribute__((always_inline)) void q8_tile_products(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words,
     VF products[Q8_ROWS][Q8_GROUPS]) {
-#ifdef Q8_WORDS
+#if Q8_WORD_SCALES
     if (q8_word_scales(kind)) {
         q8_word_products(kind, rows, groups, tiles, b, x, products);
         return;

@@ -1,8 +1,9 @@
-/* Tiles and rows of x as words, for tiers whose products of bytes are sums of 16 bits. One pair of products of 8 bits
- * fills those, so that the sign of every weight would have to go over to x, and every pair be widened before it is
- * added: four instructions for 32 products. Two for 16 do without: a pair of words is multiplied and added to 32 bits
- * at once. Making words of weights is soon made up for by the rows that pass by, and of rows by the groups of outputs.
- * The sums are the same integers. */
+/* Tiles and rows of x as words, for tiers whose products of bytes are sums of 16 bits and that have no instruction for
+ * signs. One pair of products of 8 bits fills those sums, so that the sign of every weight has to go over to x, and
+ * every pair to be widened before it is added: four instructions for 32 products where one is enough for the sign.
+ * Two for 16 do without: a pair of words is multiplied and added to 32 bits at once. Making words of weights is soon
+ * made up for by the rows that pass by, and of rows by the groups of outputs; but both are more to load. The sums are
+ * the same integers. */
 #pragma once
 
 #include "kernels.h"

@@ -307,11 +307,6 @@ static inline VI vi_dot_words(VI a, VI b) {
     return _mm256_madd_epi16(a, b);
 }
 
-/* 2 * VF_LANES bytes as words. */
-static inline VI vi_words_of(const int8_t *x) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)x));
-}
-
 /* The two 16-bit halves of every lane added. */
 static inline VI vi_widen_pairs(VI x) {
     return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
