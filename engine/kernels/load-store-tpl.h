@@ -25,6 +25,11 @@ static inline VF load_apart(const float *p, size_t step, size_t n) {
 static inline void store_apart(float *p, size_t step, size_t n, VF x) {
     float lanes[VF_LANES];
     vf_store(lanes, x);
-    for (size_t i = 0; i < n; i++)
-        p[i * step] = lanes[i];
+    if (n == VF_LANES)
+#pragma GCC unroll 16
+        for (size_t i = 0; i < VF_LANES; i++)
+            p[i * step] = lanes[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            p[i * step] = lanes[i];
 }

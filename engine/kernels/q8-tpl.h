@@ -40,9 +40,9 @@ typedef struct Q8Kind {
     bool offset; /* the format's q count from an offset */
 } Q8Kind;
 
-#define Q8_AHEAD    32u /* tiles between what is fetched and what is unpacked */
-#define Q8_GROUP    8u  /* tiles unpacked by one call: a super-block */
-#define Q8_FEW_ROWS 8u  /* of x at most, for which fewer tiles are unpacked at a time */
+#define Q8_GROUP    8u                     /* tiles unpacked by one call: a super-block */
+#define Q8_FEW_ROWS 8u                     /* of x at most: fewer tiles at a time, of rows far apart */
+#define Q8_WIDTH    (Q8_GROUPS * VF_LANES) /* rows of weights side by side */
 _Static_assert(Q8_DEPTH % Q8_GROUP == 0 && Q8_FEW_DEPTH % Q8_GROUP == 0, "tiles are unpacked in whole groups");
 
 /* In tiers that have them, Q8_WORDS is defined, and 8 bits of a kind mean that its tiles come as these. */
@@ -57,32 +57,7 @@ static inline __attribute__((always_inline)) bool q8_word_scales(const Q8Kind ki
 /* Unpacks n <= Q8_GROUP tiles from block index `at` (counted in 32 elements) of the rows on. */
 typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles);
 
-/* What is to be fetched while tiles are multiplied, a few lines of one row after some of them: a core waits for no more
- * than so many at once, and with more it does nothing else meanwhile. */
-typedef struct Q8Ahead {
-    const uint8_t *const *row, *const *end; /* the next one, and behind the last */
-    size_t offset;                          /* of the lines in every row */
-    size_t n_lines;                         /* of every row */
-    size_t line;                            /* the next one */
-    size_t n;                               /* at a time */
-    size_t period, wait;                    /* between two times, in tiles */
-} Q8Ahead;
-
-#define Q8_LINES 4u /* fetched at a time, if a row's can be split into as many or fewer */
-
-static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
-    if (a->row == a->end || --a->wait > 0)
-        return;
-    const uint8_t *p = *a->row + a->offset + a->line * 64;
-    for (size_t i = 0; i < a->n; i++)
-        prefetch_line(p + i * 64);
-    a->wait = a->period;
-    a->line += a->n;
-    if (a->line >= a->n_lines) {
-        a->line = 0;
-        a->row++;
-    }
-}
+#include "q8-ahead-tpl.h"
 
 /* Offsets or minima are taken off after the products. */
 static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind) {
@@ -226,9 +201,10 @@ static inline __attribute__((always_inline)) void q8_tile_products(const Q8Kind 
 static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], const Q8Words *words, size_t x_step,
     Q8Ahead *ahead, VF acc[Q8_ROWS][Q8_GROUPS]) {
+    Q8Ahead a = *ahead;
     for (size_t b = 0; b < n; b++) {
         VF products[Q8_ROWS][Q8_GROUPS];
-        q8_fetch(ahead);
+        q8_fetch(&a);
         if (x_step)
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++)
@@ -240,6 +216,7 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
             for (int g = 0; g < groups; g++)
                 acc[i][g] = q8_scale(kind, &tiles[g][b], &x[i][b], products[i][g], acc[i][g]);
     }
+    *ahead = a;
 }
 
 /* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
@@ -308,31 +285,6 @@ typedef void Q8Rows(const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n,
             q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out, ahead);                                          \
     }
 
-/* What will be unpacked about Q8_AHEAD tiles later, further on in these rows or at the beginning of the next ones: a
- * range of rows that another worker might have had before begins cold, and only so many tiles of it. The tiles of a row
- * are unpacked `depth` at a time, and now from `at` on. */
-static inline Q8Ahead q8_ahead(
-    const Matmul *m, const uint8_t *const *rows, size_t n_rows, size_t at, size_t depth, size_t n_tiles) {
-    const size_t per_block = m->traits->block_size / 32, bytes = m->traits->block_bytes;
-    const size_t n_times = (n_tiles + depth - 1) / depth, passes = (m->n_rows + Q8_ROWS - 1) / Q8_ROWS;
-    size_t next = at / depth + MAX(Q8_AHEAD / depth, 1u);
-    Q8Ahead a = {.row = rows, .end = rows + n_rows, .wait = 1};
-    if (next >= n_times) {
-        next = (next - n_times) % n_times;
-        a.offset = n_rows * m->w_stride;
-    }
-    a.offset += next * depth / per_block * bytes;
-    a.n_lines = (MIN(depth, n_tiles - next * depth) / per_block * bytes + 63) / 64;
-
-    size_t n = passes * MIN(depth, n_tiles - at), parts = (a.n_lines + Q8_LINES - 1) / Q8_LINES;
-    for (; n_rows > n; n_rows--, a.row++) /* more rows than steps of the product: these at once */
-        prefetch_range(*a.row + a.offset, a.n_lines * 64);
-    parts = MIN(parts, n / n_rows);
-    a.n = (a.n_lines + parts - 1) / parts;
-    a.period = n / (n_rows * parts);
-    return a;
-}
-
 /* Tiles unpacked at a time. */
 static inline __attribute__((always_inline)) size_t q8_depth(const Q8Kind kind, size_t n_rows) {
 #ifdef Q8_WORDS
@@ -342,27 +294,56 @@ static inline __attribute__((always_inline)) size_t q8_depth(const Q8Kind kind, 
     return n_rows <= Q8_FEW_ROWS ? Q8_FEW_DEPTH : Q8_DEPTH;
 }
 
+/* The rows of weights that share tiles, a lane each. For many rows of x they lie side by side, so that their outputs
+ * do. For few, where the memory is what limits, they lie as far apart as they can, and the rows below come next: each
+ * lane reads a long stretch from end to end, which comes faster. */
+static inline Q8Lanes q8_lanes(const Matmul *m, size_t width, size_t turn) {
+    const size_t n_turns = (m->n_out + width - 1) / width;
+    Q8Lanes l = {.first = turn * width, .step = 1, .below = width};
+    if (m->n_rows <= Q8_FEW_ROWS)
+        l = (Q8Lanes){.first = turn, .step = n_turns, .below = turn + 1 < n_turns ? 1 : m->n_out - turn};
+    l.n = MIN((m->n_out - l.first + l.step - 1) / l.step, width);
+    l.groups = l.n > VF_LANES ? Q8_GROUPS : 1;
+    for (size_t i = 0; i < l.groups * VF_LANES; i++)
+        l.rows[i] = m->w + MIN(l.first + i * l.step, m->n_out - 1) * m->w_stride;
+    return l;
+}
+
+/* Outputs that do not lie side by side come together in `sums` first. */
+static inline void q8_spread(const Matmul *m, const Q8Lanes *l, const float sums[Q8_FEW_ROWS][Q8_WIDTH]) {
+    for (size_t r = 0; r < m->n_rows; r++)
+        for (size_t i = 0; i < l->n; i += VF_LANES)
+            store_apart(m->y + r * m->y_stride + l->first + i * l->step, l->step, MIN(l->n - i, (size_t)VF_LANES),
+                vf_load(&sums[r][i]));
+}
+
 static inline __attribute__((always_inline)) void q8_matmul(
     const Matmul *m, const Q8Kind kind, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
-    const size_t depth = q8_depth(kind, m->n_rows), n_tiles = m->k / 32;
+    float sums[Q8_FEW_ROWS][Q8_WIDTH] __attribute__((aligned(64)));
+    const bool few = m->n_rows <= Q8_FEW_ROWS;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
-    const size_t width = (m->n_rows < Q8_ROWS ? 1 : Q8_GROUPS) * VF_LANES;
+    const size_t width = m->n_rows < Q8_ROWS ? VF_LANES : Q8_WIDTH, n_tiles = m->k / Q8_UNIT;
+    const Q8Chunks chunks = q8_chunks(m, q8_depth(kind, m->n_rows));
+    const size_t last = n_tiles - (chunks.n - 1) * chunks.depth; /* tiles of the last one */
+    const Q8Pace pace = q8_pace(m, &chunks, width, chunks.depth), last_pace = q8_pace(m, &chunks, width, last);
+    Matmul part = *m;
+    if (few) {
+        part.y = sums[0];
+        part.y_stride = part.n_out = Q8_WIDTH;
+    }
 
-    for (size_t out = 0; out < m->n_out; out += width) {
-        const int groups = MIN(m->n_out - out, width) > VF_LANES ? Q8_GROUPS : 1;
-        const uint8_t *rows[Q8_GROUPS][VF_LANES]; /* beyond the edge the last one again: computed and dropped */
-        for (int g = 0; g < groups; g++)
-            for (size_t i = 0; i < VF_LANES; i++)
-                rows[g][i] = m->w + MIN(out + g * VF_LANES + i, m->n_out - 1) * m->w_stride;
-
-        for (size_t at = 0; at < n_tiles; at += depth) {
-            size_t n = MIN(depth, n_tiles - at);
-            Q8Ahead ahead = q8_ahead(m, &rows[0][0], (size_t)groups * VF_LANES, at, depth, n_tiles);
-            for (int g = 0; g < groups; g++)
+    for (size_t turn = 0; turn * width < m->n_out; turn++) {
+        const Q8Lanes l = q8_lanes(m, width, turn);
+        for (size_t c = 0; c < chunks.n; c++) {
+            size_t at = c * chunks.depth, n = c + 1 < chunks.n ? chunks.depth : last;
+            Q8Ahead ahead = q8_ahead(m, &l, &chunks, c + 1 < chunks.n ? &pace : &last_pace, c);
+            for (size_t g = 0; g < l.groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
-                    unpack(rows[g], at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);
-            multiply(groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, m, at, out, &ahead);
+                    unpack(l.rows + g * VF_LANES, at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);
+            multiply((int)l.groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, &part, at, few ? 0 : l.first, &ahead);
         }
+        if (few)
+            q8_spread(m, &l, sums);
     }
 }
