@@ -84,13 +84,14 @@ static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
  * beginning of the next ones, as a range of rows that another worker might have had before begins cold. */
 static inline Q8Ahead q8_ahead(const Matmul *m, const Q8Lanes *l, const Q8Chunks *c, const Q8Pace *pace, size_t i) {
     size_t next = i + MAX(Q8_AHEAD / c->depth, 1u);
-    Q8Ahead a = {.wait = 1, .pace = *pace, .row = l->rows, .end = l->rows + l->groups * VF_LANES};
+    const size_t n_rows = l->groups * VF_LANES; /* in the last turn maybe fewer than the pace is for */
+    Q8Ahead a = {.wait = 1, .pace = *pace, .row = l->rows, .end = l->rows + n_rows};
     if (next >= c->n)
         a.offset = l->below * m->w_stride;
     while (next >= c->n)
         next -= c->n;
     a.offset += next * c->bytes;
-    for (size_t r = 0; r < pace->at_once; r++, a.row++)
+    for (size_t r = 0; r < MIN(pace->at_once, n_rows); r++, a.row++)
         prefetch_range(*a.row + a.offset, c->bytes);
     q8_fetch_row(&a);
     return a;
