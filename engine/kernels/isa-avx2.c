@@ -8,6 +8,8 @@
 /* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     48
 #define Q8_FEW_DEPTH 16
+/* many rows of x: those of the next register tile are fetched; here that costs more than it saves */
+#define Q8_FETCHES_X false
 
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"

@@ -8,6 +8,8 @@
 /* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     16
 #define Q8_FEW_DEPTH 16
+/* many rows of x: those of the next register tile are fetched */
+#define Q8_FETCHES_X true
 /* signed weights of 8 bits go through tiles as words, so many at a time: q8-words-tpl.h */
 #define Q8_WORDS
 #define Q8_WORD_DEPTH 8

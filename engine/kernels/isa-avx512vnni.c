@@ -8,6 +8,8 @@
 /* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     16
 #define Q8_FEW_DEPTH 16
+/* many rows of x: those of the next register tile are fetched */
+#define Q8_FETCHES_X true
 
 static inline VI vi_dot(VI sum, VI unsigned_bytes, VI signed_bytes) {
     return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);

@@ -8,6 +8,8 @@
 /* tiles of weights unpacked at a time: for many rows of x, and for few */
 #define Q8_DEPTH     64
 #define Q8_FEW_DEPTH 8
+/* many rows of x: those of the next register tile are fetched */
+#define Q8_FETCHES_X true
 
 #include "float-table-tpl.h"
 

@@ -238,7 +238,8 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
     if (words)
         q8_words_of_x(rows, x, n, words);
 #endif
-    size_t x_step = m->n_rows <= Q8_FEW_ROWS ? 0 : rows * m->x_stride; /* few rows are soon where they are wanted */
+    /* few rows are soon where they are wanted */
+    size_t x_step = Q8_FETCHES_X && m->n_rows > Q8_FEW_ROWS ? rows * m->x_stride : 0;
     q8_multiply(kind, rows, groups, tiles, n, x, words, x_step, ahead, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
