@@ -149,6 +149,7 @@ typedef struct __attribute__((packed)) BlockMXFP4 {
 static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 /* E2M1, doubled */
 static const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+#define MXFP4_OFFSET 12 /* which makes none of them negative */
 
 static inline float float_from_bits(uint32_t bits) {
     float f;

@@ -39,7 +39,7 @@ Q8_KIND(q8_halves_offset, .scales = Q8_HALVES_OF_W, .bits = 6, .offset = true)
     X(Q6_K, q6_k, q8_halves_offset, STRIP_TILE_FOURS, 32, sizeof(BlockQ6_K), true)                                     \
     X(IQ4_NL, iq4_nl, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockIQ4_NL), false)                                    \
     X(IQ4_XS, iq4_xs, q8_super_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS), false)                                  \
-    X(MXFP4, mxfp4, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockMXFP4), true)                                        \
+    X(MXFP4, mxfp4, q8_small_offset, STRIP_HALVES, MXFP4_OFFSET, 8 * sizeof(BlockMXFP4), true)                         \
     X(TQ2_0, tq2_0, q8_super_nibble_offset, STRIP_TILE_FOURS, 1, sizeof(BlockTQ2_0), false)                            \
     X(IQ3_XXS, iq3_xxs, q8_super_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_XXS), false)                           \
     X(IQ2_XXS, iq2_xxs, q8_super_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ2_XXS), false)                           \

@@ -380,8 +380,7 @@ static void q8_unpack_tq2_0(const uint8_t *const rows[VF_LANES], size_t at, size
 
 /* Nibbles that stand for the values of a table. */
 static inline __attribute__((always_inline)) void look_up(
-    const uint8_t *const rows[VF_LANES], size_t qs, const int8_t values[16], VI q[8]) {
-    const VI table = q8_place(vi_table(values), 0);
+    const uint8_t *const rows[VF_LANES], size_t qs, VI table, VI q[8]) {
     nibbles(rows, qs, q);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++)
@@ -400,7 +399,7 @@ static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, siz
     q8_scales_iq4_nl(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockIQ4_NL);
-        look_up(rows, block + offsetof(BlockIQ4_NL, qs), iq4_values, tiles[b].q);
+        look_up(rows, block + offsetof(BlockIQ4_NL, qs), q8_place(vi_table(iq4_values), 0), tiles[b].q);
     }
 }
 
@@ -425,7 +424,7 @@ static void q8_unpack_iq4_xs(const uint8_t *const rows[VF_LANES], size_t at, siz
     q8_scales_iq4_xs(rows, at, n, tiles);
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++)
-        look_up(rows, block + offsetof(BlockIQ4_XS, qs) + g * 16, iq4_values, tiles[g].q);
+        look_up(rows, block + offsetof(BlockIQ4_XS, qs) + g * 16, q8_place(vi_table(iq4_values), 0), tiles[g].q);
 }
 
 /* mxfp4_scale() of each lane: the exponent is one less than e; for e < 2 what is left of the mantissa's leading bit. */
@@ -438,14 +437,19 @@ static inline __attribute__((always_inline)) void q8_scales_mxfp4(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
-        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
+        set_scale(&tiles[b], 0, mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255))), MXFP4_OFFSET);
     }
+}
+
+/* Values that count from an offset have fewer bits than signed ones, so more products are added before they widen. */
+static inline VI mxfp4_table(void) {
+    return vi_add8(vi_table(mxfp4_values), vi_set8(MXFP4_OFFSET));
 }
 
 static void q8_unpack_mxfp4(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     q8_scales_mxfp4(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
-        look_up(rows, block + offsetof(BlockMXFP4, qs), mxfp4_values, tiles[b].q);
+        look_up(rows, block + offsetof(BlockMXFP4, qs), q8_place(mxfp4_table(), MXFP4_OFFSET), tiles[b].q);
     }
 }

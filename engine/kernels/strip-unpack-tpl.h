@@ -169,8 +169,7 @@ static inline __attribute__((always_inline)) void strip_unpack_q3_k(
 
 /* STRIP_HALVES: nibbles that stand for the values of a table. */
 static inline __attribute__((always_inline)) void strip_look_up(
-    const uint8_t *const rows[STRIP_WIDTH], size_t qs, size_t step, const int8_t values[16], StripSets *ret) {
-    const VI table = q8_place(vi_table(values), 0);
+    const uint8_t *const rows[STRIP_WIDTH], size_t qs, size_t step, VI table, StripSets *ret) {
     strip_nibbles(rows, qs, step, ret);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
@@ -182,16 +181,17 @@ static inline __attribute__((always_inline)) void strip_look_up(
 static inline __attribute__((always_inline)) void strip_unpack_iq4_nl(
     const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
     const size_t qs = at * sizeof(BlockIQ4_NL) + offsetof(BlockIQ4_NL, qs);
-    strip_look_up(rows, qs, sizeof(BlockIQ4_NL), iq4_values, ret);
+    strip_look_up(rows, qs, sizeof(BlockIQ4_NL), q8_place(vi_table(iq4_values), 0), ret);
 }
 
 static inline __attribute__((always_inline)) void strip_unpack_iq4_xs(
     const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
-    strip_look_up(rows, at / 8 * sizeof(BlockIQ4_XS) + offsetof(BlockIQ4_XS, qs), 16, iq4_values, ret);
+    strip_look_up(
+        rows, at / 8 * sizeof(BlockIQ4_XS) + offsetof(BlockIQ4_XS, qs), 16, q8_place(vi_table(iq4_values), 0), ret);
 }
 
 static inline __attribute__((always_inline)) void strip_unpack_mxfp4(
     const uint8_t *const rows[STRIP_WIDTH], size_t at, StripSets *ret) {
     const size_t qs = at * sizeof(BlockMXFP4) + offsetof(BlockMXFP4, qs);
-    strip_look_up(rows, qs, sizeof(BlockMXFP4), mxfp4_values, ret);
+    strip_look_up(rows, qs, sizeof(BlockMXFP4), mxfp4_table(), ret);
 }
