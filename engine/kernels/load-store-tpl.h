@@ -25,7 +25,7 @@ static inline VF load_apart(const float *p, size_t step, size_t n) {
 static inline void store_apart(float *p, size_t step, size_t n, VF x) {
     float lanes[VF_LANES];
     vf_store(lanes, x);
-    if (n == VF_LANES)
+    if (n == VF_LANES) /* most of the time; then without counting */
 #pragma GCC unroll 16
         for (size_t i = 0; i < VF_LANES; i++)
             p[i * step] = lanes[i];

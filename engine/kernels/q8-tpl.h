@@ -318,6 +318,7 @@ static inline void q8_spread(const Matmul *m, const Q8Lanes *l, const float sums
                 vf_load(&sums[r][i]));
 }
 
+/* y[r][o] for all rows and outputs, a turn of lanes at a time, and of each a chunk of the rows at a time. */
 static inline __attribute__((always_inline)) void q8_matmul(
     const Matmul *m, const Q8Kind kind, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
