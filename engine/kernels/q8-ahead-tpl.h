@@ -17,7 +17,7 @@ typedef struct Q8Lanes {
 /* A row goes by in chunks of `depth` tiles, of which the last one may have fewer. */
 typedef struct Q8Chunks {
     size_t depth, n;
-    size_t bytes; /* of a whole one in a row */
+    size_t bytes; /* of a whole one, or of a shorter row */
 } Q8Chunks;
 
 /* How a chunk of every row is fetched while one is multiplied. */
@@ -41,7 +41,11 @@ typedef struct Q8Ahead {
 
 static inline Q8Chunks q8_chunks(const Matmul *m, size_t depth) {
     const size_t n_tiles = m->k / Q8_UNIT, per_block = m->traits->block_size / Q8_UNIT;
-    return (Q8Chunks){depth, (n_tiles + depth - 1) / depth, depth / per_block * m->traits->block_bytes};
+    return (Q8Chunks){
+        .depth = depth,
+        .n = (n_tiles + depth - 1) / depth,
+        .bytes = MIN(depth, n_tiles) / per_block * m->traits->block_bytes,
+    };
 }
 
 /* For a product of n tiles with n_rows rows of weights. */
