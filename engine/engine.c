@@ -211,7 +211,9 @@ static void step(Engine *en, const ScheduledRun *runs, size_t n) {
         return;
     }
 
+    uint64_t begun = now;
     now = now_usec();
+    scheduler_took(en->scheduler, now - begun);
     for (size_t i = 0; i < n; i++) {
         Sequence *q = runs[i].sequence;
         uint32_t cached = q->n_cached;

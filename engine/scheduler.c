@@ -9,6 +9,11 @@
 
 #define N_CLASSES (ENGINE_PRIORITY_BACKGROUND + 1)
 
+#define PACE_USEC      300000u /* of a step that somebody's next token waits for: three a second can be read along */
+#define PACE_UNKNOWN   64u     /* tokens of such a step before any has been timed */
+#define PACE_CHUNK_MIN 16u     /* but prompts get so many at least, which share one reading of the weights, */
+#define PACE_SHARE_MIN 2u      /* and so many for each token that is waited for */
+
 /* An owner with sequences in the scheduler, and what it has had, by class. */
 struct SchedulerOwner {
     uint64_t id;
@@ -32,6 +37,10 @@ struct Scheduler {
     Sequence **order;    /* owned, [max_running]: scratch */
     ScheduledRun *runs;  /* owned, [max_running] */
     bool short_of_pages; /* the next in the queue could not get its pages */
+
+    uint32_t n_planned;        /* tokens of the step */
+    uint32_t n_prompt_planned; /* those of them that are of prompts */
+    uint32_t paced_tokens;     /* as many as a step of PACE_USEC has */
 };
 
 int scheduler_new(const SchedulerOptions *o, KvPool *pool, PrefixIndex *index, Scheduler **ret) {
@@ -40,6 +49,7 @@ int scheduler_new(const SchedulerOptions *o, KvPool *pool, PrefixIndex *index, S
     if (!s)
         return -ENOMEM;
     s->options = *o;
+    s->paced_tokens = PACE_UNKNOWN;
     s->pool = pool;
     s->index = index;
     s->running = calloc(o->max_running, sizeof(*s->running));
@@ -305,7 +315,9 @@ static uint32_t list_running(Scheduler *s, bool decoding) {
     return n;
 }
 
-static uint32_t plan_decoding(Scheduler *s, uint32_t budget, uint64_t now) {
+/* Every one of them gets a token. Returns how many. */
+static uint32_t plan_decoding(Scheduler *s, uint64_t now) {
+    uint32_t n_planned = 0;
     uint32_t n = list_running(s, true);
     sort(s->order, n, ranks_before);
     for (uint32_t i = 0; i < n; i++) {
@@ -314,20 +326,38 @@ static uint32_t plan_decoding(Scheduler *s, uint32_t budget, uint64_t now) {
             continue;
         if (make_room(s, q, q->n_computed + 1, now)) {
             q->n_planned = 1;
-            budget--;
+            n_planned++;
         } else
             pause_sequence(s, q, now);
     }
-    return budget;
+    return n_planned;
 }
 
-/* Divides the budget between prompts: each gets half of what is left for its class, so a short one is soon through
- * whatever is before it; what nobody of the class needs goes to the first again, then to the next class. */
-static void divide(Sequence **list, uint32_t n, uint32_t budget) {
+/* What prompts of a class may have of a step with n_taken tokens taken. In the background nobody reads along. */
+static uint32_t prompt_budget(const Scheduler *s, EnginePriority class, uint32_t n_taken) {
+    uint32_t left = s->options.step_tokens - n_taken, n_readers = 0;
+    for (uint32_t i = 0; i < s->n_running; i++) {
+        const Sequence *q = s->running[i];
+        const bool read = q->priority <= class && q->priority < ENGINE_PRIORITY_BACKGROUND;
+        n_readers += read && q->n_planned > 0 && sequence_is_decoding(q);
+    }
+    if (n_readers == 0)
+        return left;
+    uint32_t least = MAX(PACE_CHUNK_MIN, PACE_SHARE_MIN * n_readers);
+    uint32_t paced = MAX(s->paced_tokens, n_taken + least) - n_taken;
+    return MIN(paced, left);
+}
+
+/* Divides a step, of which n_taken tokens are taken, between prompts: each gets half of what is left for its class, so
+ * a short one is soon through whatever is before it; what nobody of the class needs goes to the first again, then to
+ * the next class. */
+static void divide(const Scheduler *s, Sequence **list, uint32_t n, uint32_t n_taken) {
     for (uint32_t begin = 0, end; begin < n; begin = end) {
         end = begin;
         while (end < n && list[end]->priority == list[begin]->priority)
             end++;
+        const uint32_t whole = prompt_budget(s, list[begin]->priority, n_taken);
+        uint32_t budget = whole;
         for (uint32_t i = begin; i < end; i++) {
             Sequence *q = list[i];
             q->n_planned = MIN(q->n_tokens - q->n_computed, i + 1 < end ? budget - budget / 2 : budget);
@@ -339,6 +369,7 @@ static void divide(Sequence **list, uint32_t n, uint32_t budget) {
             q->n_planned += more;
             budget -= more;
         }
+        n_taken += whole - budget;
     }
 }
 
@@ -365,13 +396,13 @@ static uint32_t leave_out_followers(Sequence **list, uint32_t n) {
     return kept;
 }
 
-static void plan_prompts(Scheduler *s, uint32_t budget, uint64_t now) {
+static void plan_prompts(Scheduler *s, uint32_t n_taken, uint64_t now) {
     uint32_t n = list_running(s, false);
     sort(s->order, n, served_before);
     for (uint32_t i = 0; i < n; i++)
         sequence_adopt(s->order[i], s->pool, s->index);
     n = leave_out_followers(s->order, n);
-    divide(s->order, n, budget);
+    divide(s, s->order, n, n_taken);
 
     for (uint32_t i = 0; i < n; i++) {
         Sequence *q = s->order[i];
@@ -391,12 +422,14 @@ size_t scheduler_plan(Scheduler *s, uint64_t now, const ScheduledRun **ret_runs)
     for (uint32_t i = 0; i < s->n_running; i++)
         s->running[i]->n_planned = 0;
     admit(s, now);
-    uint32_t budget = plan_decoding(s, s->options.step_tokens, now);
-    plan_prompts(s, budget, now);
+    plan_prompts(s, plan_decoding(s, now), now);
 
     size_t n = 0;
+    s->n_planned = s->n_prompt_planned = 0;
     for (uint32_t i = 0; i < s->n_running; i++) {
         Sequence *q = s->running[i];
+        s->n_planned += q->n_planned;
+        s->n_prompt_planned += sequence_is_decoding(q) ? 0 : q->n_planned;
         if (q->n_planned > 0)
             s->runs[n++] = (ScheduledRun){
                 .sequence = q,
@@ -407,6 +440,15 @@ size_t scheduler_plan(Scheduler *s, uint64_t now, const ScheduledRun **ret_runs)
     }
     *ret_runs = s->runs;
     return n;
+}
+
+/* As if each token took its part. Some of a step's time does not depend on how many there are, so the next steps come
+ * nearer to the pace, one after another. Without a chunk of a prompt a step says nothing about them. */
+void scheduler_took(Scheduler *s, uint64_t usec) {
+    if (s->n_prompt_planned < PACE_CHUNK_MIN)
+        return;
+    uint64_t n = (uint64_t)s->n_planned * PACE_USEC / MAX(usec, 1u);
+    s->paced_tokens = (uint32_t)MIN(n, s->options.step_tokens);
 }
 
 void scheduler_commit(Scheduler *s, const ScheduledRun *run) {

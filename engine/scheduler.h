@@ -2,7 +2,10 @@
  * threads, no clock; so all of it is tested by simulation.
  *
  * Every step has a budget of tokens. First each running sequence that generates gets one, then the prompts get chunks
- * of what is left, so a prompt of any length delays the others' next token by no more than one chunk.
+ * of what is left, so a prompt of any length delays the others' next token by no more than one chunk. While somebody of
+ * the same or a higher class generates, other than in the background, chunks are as short as keep the steps at a pace
+ * that reads well, going by how long steps have taken (after Agrawal et al. 2024, "Taming throughput-latency tradeoff
+ * in LLM inference with Sarathi-Serve").
  *
  * Class comes first: a waiting request takes the place and the pages of running ones of a lower class, in the very next
  * step. Inside a class the owner who has been served the fewest tokens comes first (Sheng et al. 2024, "Fairness in
@@ -48,6 +51,8 @@ void scheduler_remove(Scheduler *s, Sequence *q);
 /* Plans the next step; all pages it needs are reserved. The runs belong to the scheduler and hold until its next call.
  */
 size_t scheduler_plan(Scheduler *s, uint64_t now, const ScheduledRun **ret_runs);
+/* Computing the planned step took so long. */
+void scheduler_took(Scheduler *s, uint64_t usec);
 /* The run has been computed. */
 void scheduler_commit(Scheduler *s, const ScheduledRun *run);
 

@@ -26,6 +26,7 @@ typedef struct Sim {
     PrefixIndex *index;
     Scheduler *scheduler;
     uint64_t now;
+    uint64_t step_usec, token_usec; /* a step takes, and each token in it */
     uint64_t last_id;
     Request requests[MAX_REQUESTS];
     uint32_t n_live;
@@ -35,7 +36,7 @@ typedef struct Sim {
 } Sim;
 
 static void sim_start(Sim *s, uint32_t n_pages, SchedulerOptions o) {
-    *s = (Sim){.options = o};
+    *s = (Sim){.options = o, .step_usec = 10000};
     assert_int_equal(kv_pool_new(n_pages, P * sizeof(uint64_t), &s->pool, NULL), 0);
     assert_int_equal(prefix_index_new(s->pool, P, &s->index, NULL), 0);
     assert_int_equal(scheduler_new(&o, s->pool, s->index, &s->scheduler), 0);
@@ -161,8 +162,12 @@ static size_t sim_step(Sim *s) {
     const ScheduledRun *runs;
     size_t n = scheduler_plan(s->scheduler, s->now, &runs);
     sim_check_plan(s, runs, n);
-    for (size_t i = 0; i < n; i++)
+    uint64_t took = s->step_usec;
+    for (size_t i = 0; i < n; i++) {
         sim_compute(s, &runs[i]);
+        took += runs[i].n_tokens * s->token_usec;
+    }
+    scheduler_took(s->scheduler, took);
     for (size_t i = 0; i < n; i++) {
         Request *r = request_of(runs[i].sequence);
         scheduler_commit(s->scheduler, &runs[i]);
@@ -175,7 +180,7 @@ static size_t sim_step(Sim *s) {
             s->n_completed++;
         }
     }
-    s->now += 10000;
+    s->now += took;
     return n;
 }
 
@@ -225,7 +230,10 @@ static void random_operation(Sim *s, unsigned *seed, uint32_t capacity) {
         if (r->live)
             r->sequence.stalled = rand_r(seed) % 4 == 0;
         break;
-    case 5: s->now += (unsigned)rand_r(seed) % 20000; break;
+    case 5:
+        s->now += (unsigned)rand_r(seed) % 20000;
+        s->token_usec = (unsigned)rand_r(seed) % 4 * 2000;
+        break;
     default: sim_step(s); break;
     }
 }
@@ -307,6 +315,55 @@ static void test_a_long_prompt_delays_nobody_by_more_than_a_chunk(void **state) 
     while (s.n_live > 0)
         sim_step(&s);
     sim_stop(&s);
+}
+
+/* What a step takes, and how much of a long prompt is read in it, after a few of them: beside n_writing who
+ * generate. Without them the chunk would be of 256 tokens. */
+static uint64_t pace_of(
+    uint64_t token_usec, unsigned n_writing, EnginePriority writing, EnginePriority reading, uint32_t *ret_chunk) {
+    static Sim s;
+    SchedulerOptions o = ordinary;
+    o.step_tokens = 256;
+    o.max_running = 32;
+    sim_start(&s, 2000, o);
+    s.step_usec = 50000;
+    s.token_usec = token_usec;
+    Token prompt[4000];
+    random_prompt(prompt, 4000, 1);
+    for (unsigned i = 0; i < n_writing; i++)
+        sim_submit(&s, 1, writing, prompt + i, 1, 1000);
+    sim_step(&s);
+    Request *r = sim_submit(&s, 2, reading, prompt, 4000, 4001);
+    for (int i = 0; i < 5; i++)
+        sim_step(&s);
+    uint64_t began = s.now;
+    uint32_t n_computed = r->sequence.n_computed;
+    sim_step(&s);
+    uint64_t took = s.now - began;
+    *ret_chunk = r->sequence.n_computed - n_computed;
+    while (s.n_live > 0)
+        sim_step(&s);
+    sim_stop(&s);
+    return took;
+}
+
+static void test_chunks_keep_a_pace_beside_who_generates(void **state) {
+    uint32_t chunk;
+    for (uint64_t token_usec = 1000; token_usec <= 10000; token_usec += 500) {
+        uint64_t took = pace_of(token_usec, 1, ENGINE_PRIORITY_NORMAL, ENGINE_PRIORITY_NORMAL, &chunk);
+        assert_true(took > 250000 && took < 310000);
+    }
+    pace_of(100, 1, ENGINE_PRIORITY_NORMAL, ENGINE_PRIORITY_NORMAL, &chunk);
+    assert_int_equal(chunk, 255); /* never more than a step has */
+    pace_of(100000, 1, ENGINE_PRIORITY_NORMAL, ENGINE_PRIORITY_NORMAL, &chunk);
+    assert_int_equal(chunk, 16); /* nor so few that reading gets nowhere */
+    pace_of(10000, 20, ENGINE_PRIORITY_NORMAL, ENGINE_PRIORITY_NORMAL, &chunk);
+    assert_int_equal(chunk, 40);
+    assert_true(pace_of(10000, 1, ENGINE_PRIORITY_INTERACTIVE, ENGINE_PRIORITY_BACKGROUND, &chunk) < 310000);
+    pace_of(10000, 1, ENGINE_PRIORITY_BACKGROUND, ENGINE_PRIORITY_NORMAL, &chunk);
+    assert_int_equal(chunk, 255); /* nobody waits for the sake of a lower class */
+    pace_of(10000, 1, ENGINE_PRIORITY_BACKGROUND, ENGINE_PRIORITY_BACKGROUND, &chunk);
+    assert_int_equal(chunk, 255);
 }
 
 /* One owner with many requests, one with few: both always have some waiting, both get the same. */
@@ -431,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_random_operations),
         cmocka_unit_test(test_an_interactive_request_starts_in_the_next_step),
         cmocka_unit_test(test_a_long_prompt_delays_nobody_by_more_than_a_chunk),
+        cmocka_unit_test(test_chunks_keep_a_pace_beside_who_generates),
         cmocka_unit_test(test_owners_share_evenly),
         cmocka_unit_test(test_a_place_is_made_for_another_owner),
         cmocka_unit_test(test_there_is_no_deadlock_over_the_last_pages),
