@@ -87,12 +87,23 @@ static inline __attribute__((always_inline)) void place_all(VI q[8], const int o
         q[j] = q8_place(q[j], offset);
 }
 
+/* The scales of n <= Q8_GROUP blocks of 18 bytes, which begin with them. */
+static inline __attribute__((always_inline)) void scales18(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, VF scales[Q8_GROUP]) {
+    if (n == Q8_GROUP)
+        load_halves18(rows, at * 18, scales);
+    else
+        for (size_t b = 0; b < n; b++)
+            scales[b] = load_halves(rows, (at + b) * 18);
+}
+
 static inline __attribute__((always_inline)) void q8_scales_q4_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    for (size_t b = 0; b < n; b++) {
-        size_t block = (at + b) * sizeof(BlockQ4_0);
-        set_scale(&tiles[b], 0, load_halves(rows, block), 8);
-    }
+    VF scales[Q8_GROUP];
+    _Static_assert(sizeof(BlockQ4_0) == 18, "as scales18() wants it");
+    scales18(rows, at, n, scales);
+    for (size_t b = 0; b < n; b++)
+        set_scale(&tiles[b], 0, scales[b], 8);
 }
 
 static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
@@ -389,10 +400,11 @@ static inline __attribute__((always_inline)) void look_up(
 
 static inline __attribute__((always_inline)) void q8_scales_iq4_nl(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    for (size_t b = 0; b < n; b++) {
-        size_t block = (at + b) * sizeof(BlockIQ4_NL);
-        tiles[b].scale[0] = load_halves(rows, block);
-    }
+    VF scales[Q8_GROUP];
+    _Static_assert(sizeof(BlockIQ4_NL) == 18, "as scales18() wants it");
+    scales18(rows, at, n, scales);
+    for (size_t b = 0; b < n; b++)
+        tiles[b].scale[0] = scales[b];
 }
 
 static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {

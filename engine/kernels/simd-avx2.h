@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "simd-x86.h"
+
 #define VF_LANES          8
 #define VECTOR_REGISTERS  16
 #define MATMUL_ROWS       3   /* rows of x in one register tile: 4 * 3 sums, 4 weights and 1 x fill the 16 registers */
@@ -151,16 +153,6 @@ static inline VF vf_load_bfloat(const void *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
 }
 
-/* Written out, since gcc takes a loop that only prefetches for one that does nothing. */
-static inline void prefetch_line(const uint8_t *p) {
-    __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
-}
-
-static inline void prefetch_range(const uint8_t *p, size_t size) {
-    for (size_t i = 0; i < size; i += 64)
-        prefetch_line(p + i);
-}
-
 static inline float half_to_float_hw(uint16_t h) {
     return _cvtsh_ss(h);
 }
@@ -175,24 +167,6 @@ static inline void vf_store_i8(int8_t *p, VF x) {
     __m256i words = _mm256_cvtps_epi32(x);
     __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(packed, packed));
-}
-
-/* 16 bytes, read as the two vectors at most that may just have been stored there. */
-static inline __m128i load16_i8(const int8_t *p) {
-    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadu_si64(p)), (const __m64 *)(p + 8)));
-}
-
-static inline int32_t sum16_i8(const int8_t *p) {
-    __m128i sums = _mm_sad_epu8(_mm_xor_si128(load16_i8(p), _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
-    return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
-}
-
-/* The sums of every other pair of 16 bytes, times a factor in [-127, 0], as two words. */
-static inline int32_t pair_sums16_i8(const int8_t *p, const int factor) {
-    __m128i sums = _mm_maddubs_epi16(_mm_set1_epi8((char)-factor), load16_i8(p));
-    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
-    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
-    return _mm_cvtsi128_si32(_mm_sub_epi16(_mm_setzero_si128(), sums));
 }
 
 /* ------------------------------------------------------------------------------------------------------- integers */
@@ -350,6 +324,17 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
+/* Those and the ones of the 7 blocks of 18 bytes that follow. */
+static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+    VI t[4];
+    load_halves18x8(rows, offset, t);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        out[2 * k] = _mm256_cvtph_ps(_mm256_castsi256_si128(t[k]));
+        out[2 * k + 1] = _mm256_cvtph_ps(_mm256_extracti128_si256(t[k], 1));
+    }
+}
+
 /* Four bytes at `offset` of each row. */
 static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset) {
     int32_t w[VF_LANES];
@@ -412,21 +397,6 @@ static inline VF vf_high_chunks(VF a, VF b) {
 
 /* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */
 
-typedef __m256i VB; /* 32 */
-
-static inline VB vb_set64(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-    return _mm256_setr_epi64x((int64_t)a, (int64_t)b, (int64_t)c, (int64_t)d);
-}
-
-static inline VB vb_set32(
-    uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e, uint32_t f, uint32_t g, uint32_t h) {
-    return _mm256_setr_epi32((int)a, (int)b, (int)c, (int)d, (int)e, (int)f, (int)g, (int)h);
-}
-
-static inline void vb_store(uint8_t *p, VB x) {
-    _mm256_storeu_si256((__m256i *)p, x);
-}
-
 /* Byte i with its sign turned where bit i is set. */
 static inline VB vb_negate(VB x, uint32_t where) {
     const VB byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
@@ -434,11 +404,4 @@ static inline VB vb_negate(VB x, uint32_t where) {
     VB bits = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)where), byte), bit);
     VB mask = _mm256_cmpeq_epi8(bits, bit);
     return _mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
-}
-
-/* How many thirds of 256 each byte holds: 0, 1 or 2. */
-static inline VB vb_thirds(VB x) {
-    VB none = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8(85)), x);
-    VB one_at_most = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8((char)170)), x);
-    return _mm256_add_epi8(_mm256_add_epi8(none, one_at_most), _mm256_set1_epi8(2));
 }

@@ -285,6 +285,13 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return vf_load_half(h);
 }
 
+/* Those and the ones of the 7 blocks of 18 bytes that follow. */
+static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+#pragma GCC unroll 8
+    for (int b = 0; b < 8; b++)
+        out[b] = load_halves(rows, offset + b * 18u);
+}
+
 /* Four bytes at `offset` of each row. */
 static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset) {
     uint32_t w[VF_LANES];

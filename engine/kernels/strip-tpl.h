@@ -214,10 +214,16 @@ static inline size_t strip_n_tiles(const Matmul *m, size_t s) {
     return MIN(m->k / Q8_UNIT - s * STRIP_TILES, (size_t)STRIP_TILES);
 }
 
-/* Whether the scales lie behind the quants. Then they are wanted after them, and the line they end in is fetched even
- * if little of it belongs to the strip. */
-static inline __attribute__((always_inline)) bool strip_scales_last(const StripFormat f) {
+/* Whether the scales lie behind the quants. Then the line they end in is fetched even if little of it belongs to the
+ * strip. */
+static inline __attribute__((always_inline)) bool strip_scales_behind(const StripFormat f) {
     return f.order == STRIP_TILE_FOURS;
+}
+
+/* Whether scales are unpacked after the quants are multiplied. Where they lie before them, only those of Q8_0, of which
+ * the memory brings the most, and of Q4_K and Q5_K, which are few, come better first. */
+static inline __attribute__((always_inline)) bool strip_scales_last(const StripFormat f) {
+    return f.order != STRIP_TILE_PAIRS;
 }
 
 /* Unit u of a strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
@@ -232,7 +238,7 @@ static inline __attribute__((always_inline)) void strip_unit(const StripFormat f
 #pragma GCC unroll 8
         for (size_t line = 0; line < f.row_bytes; line += 64)
             prefetch_line(unit[i] + ahead + line);
-        if (strip_scales_last(f))
+        if (strip_scales_behind(f))
             prefetch_line(unit[i] + ahead + f.row_bytes - 1);
     }
     unpack(unit, at, &w);
