@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "lanes.h"
 
 /* Rows of x that pass by a tile: 516 KiB at most, so they come from the second-level cache. */
 #define BLOCK_ROWS 258
@@ -178,31 +179,29 @@ static inline __attribute__((always_inline)) size_t stream_tiles(
     return r;
 }
 
-/* Each row's next segment, or the first one of the row below; below the last ones it is the range of rows after this
- * one that will be wanted, by the same worker if it is of the same length. A last segment that is short is too little
- * work to fetch a whole one by the way, so it asks for the rest at once. */
+/* Each row's next segment, or the first one of the row that comes next. A last segment that is short is too little work
+ * to fetch a whole one by the way, so it asks for the rest at once. */
 static inline __attribute__((always_inline)) void stream_ahead(
     const FloatType type, const Matmul *m, size_t at, size_t n, Stream *s) {
-    const size_t size = float_size(type), rows = s->out + 1 == s->step ? m->n_out - s->step + 1 : 1;
+    const size_t size = float_size(type);
     const bool ends = at + n == m->k;
     for (int i = 0; i < 4; i++) {
-        s->ahead.rows[i] = s->w[i] + (ends ? rows * m->w_stride - at * size : n * size);
+        s->ahead.rows[i] = s->w[i] + (ends ? lanes_below(m, s->out, s->step) * m->w_stride - at * size : n * size);
         if (ends && n < MATMUL_SEGMENT)
             prefetch_range(s->ahead.rows[i] + n * size, (MIN(m->k, (size_t)MATMUL_SEGMENT) - n) * size);
     }
 }
 
-/* Few rows of x: the weights go straight from the mapping into the products. The 4 rows that share what is loaded of x
- * lie a quarter of all apart, and go on to the rows below: four long stretches of memory, read from end to end, come
- * faster than one that is read in four places at once. */
+/* Few rows of x: the weights go straight from the mapping into the products, and the 4 rows that share what is loaded
+ * of x lie as far apart as they can. */
 static inline __attribute__((always_inline)) void matmul_stream(const FloatType type, const Matmul *m) {
-    const size_t step = (m->n_out + 3) / 4;
+    const size_t step = lanes_step(m, 4);
     for (size_t out = 0; out < step; out++)
         for (size_t at = 0; at < m->k; at += MATMUL_SEGMENT) {
             size_t n = MIN(m->k - at, (size_t)MATMUL_SEGMENT), r = 0;
-            Stream s = {.out = out, .step = step, .n_out = (m->n_out - out + step - 1) / step};
-            for (size_t i = 0; i < 4; i++) /* beyond the edge the last row again: its product is computed and dropped */
-                s.w[i] = m->w + MIN(out + i * step, m->n_out - 1) * m->w_stride + at * float_size(type);
+            Stream s = {.out = out, .step = step, .n_out = lanes_filled(m, out, step)};
+            for (size_t i = 0; i < 4; i++)
+                s.w[i] = lane_row(m, out + i * step) + at * float_size(type);
             stream_ahead(type, m, at, n, &s);
             r = stream_tiles(type, m, &s, r, MATMUL_ROWS, at, n);
             if (MATMUL_ROWS > 4)
@@ -245,9 +244,9 @@ static inline __attribute__((always_inline)) void block_add(
     for (size_t out = 0; out < m->n_out; out += MATMUL_OUT) {
         size_t n_out = MIN(m->n_out - out, (size_t)MATMUL_OUT);
         for (size_t o = 0; o < n_out; o += 4) {
-            const uint8_t *w[4]; /* beyond the edge the last row again: its product is computed and dropped */
+            const uint8_t *w[4];
             for (size_t i = 0; i < 4; i++) {
-                w[i] = m->w + MIN(out + o + i, m->n_out - 1) * m->w_stride + at * float_size(type);
+                w[i] = lane_row(m, out + o + i) + at * float_size(type);
                 prefetch_range(w[i] + MATMUL_OUT * m->w_stride, n * float_size(type));
             }
             unpack_four(type, w, n, unpacked[o / 4]);

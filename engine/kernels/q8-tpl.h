@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "kernels.h"
+#include "lanes.h"
 #include "load-store-tpl.h"
 
 /* 32 elements of VF_LANES rows. Lane l of q[j] holds elements 4j..4j+3 of row l as bytes, in the form that q8_place()
@@ -296,17 +297,17 @@ static inline __attribute__((always_inline)) size_t q8_depth(const Q8Kind kind, 
 }
 
 /* The rows of weights that share tiles, a lane each. For many rows of x they lie side by side, so that their outputs
- * do. For few, where the memory is what limits, they lie as far apart as they can, and the rows below come next: each
- * lane reads a long stretch from end to end, which comes faster. */
+ * do; for few, as far apart as they can. */
 static inline Q8Lanes q8_lanes(const Matmul *m, size_t width, size_t turn) {
-    const size_t n_turns = (m->n_out + width - 1) / width;
     Q8Lanes l = {.first = turn * width, .step = 1, .below = width};
-    if (m->n_rows <= Q8_FEW_ROWS)
-        l = (Q8Lanes){.first = turn, .step = n_turns, .below = turn + 1 < n_turns ? 1 : m->n_out - turn};
-    l.n = MIN((m->n_out - l.first + l.step - 1) / l.step, width);
+    if (m->n_rows <= Q8_FEW_ROWS) {
+        const size_t step = lanes_step(m, width);
+        l = (Q8Lanes){.first = turn, .step = step, .below = lanes_below(m, turn, step)};
+    }
+    l.n = MIN(lanes_filled(m, l.first, l.step), width);
     l.groups = l.n > VF_LANES ? Q8_GROUPS : 1;
     for (size_t i = 0; i < l.groups * VF_LANES; i++)
-        l.rows[i] = m->w + MIN(l.first + i * l.step, m->n_out - 1) * m->w_stride;
+        l.rows[i] = lane_row(m, l.first + i * l.step);
     return l;
 }
 

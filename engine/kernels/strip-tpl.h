@@ -7,10 +7,10 @@
  * a strip. A chunk is 16 bytes of a vector, or 4 lanes. Each unit comes as two sets of four vectors, whose lanes are
  * (chunk c, i): set[j] holds bytes 4j..4j+3 of the 16 that the lane is to sum.
  *
- * The VF_LANES rows do not lie side by side but as far apart as they can, and go on to the rows below: that many long
- * stretches of memory, each read from end to end, come faster than one that is read in many places at once. */
+ * The VF_LANES rows lie as far apart as they can: see lanes.h. */
 #pragma once
 
+#include "lanes.h"
 #include "q8-tpl.h"
 
 #define STRIP_UNITS    8
@@ -264,19 +264,13 @@ static inline __attribute__((always_inline)) void strip_sums(const StripFormat f
         strip_unit(f, unpack, rows, at, ahead, n_rows, x, x_step, u, sums);
 }
 
-/* Rows between those of two lanes; in each lane as many follow each other. */
-static inline size_t strip_step(const Matmul *m) {
-    return (m->n_out + VF_LANES - 1) / VF_LANES;
-}
-
 /* From the start of the rows to what will be wanted STRIPS_AHEAD() strips after the s-th, further on in them or in
- * those below. Below each lane's last row begins another's; then it is the range of rows after this one that will be
- * wanted, by the same worker if it is of the same length. */
+ * those below. */
 static inline __attribute__((always_inline)) size_t strip_ahead(
     const StripFormat f, const Matmul *m, size_t out, size_t s) {
-    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD(f.row_bytes), step = strip_step(m), row = 0;
+    size_t n_strips = n_strips_of(m), next = s + STRIPS_AHEAD(f.row_bytes), row = 0;
     for (; next >= n_strips; next -= n_strips)
-        row += out + row + 1 == step ? m->n_out - step + 1 : 1;
+        row += lanes_below(m, out + row, lanes_step(m, VF_LANES));
     return row * m->w_stride + next * f.row_bytes;
 }
 
@@ -294,13 +288,13 @@ static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LA
  * row of x alone. */
 static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
     StripScales *scales, const Matmul *m, const bool one, size_t out, size_t first, size_t n, const StripX *x) {
-    const uint8_t *rows[VF_LANES]; /* beyond the edge the last one again: computed and dropped */
+    const uint8_t *rows[VF_LANES];
     VF acc[STRIP_MAX_ROWS];
     const size_t n_rows = one ? 1 : m->n_rows;
-    const size_t step = strip_step(m), n_lanes = (m->n_out - out + step - 1) / step;
+    const size_t step = lanes_step(m, VF_LANES), n_lanes = lanes_filled(m, out, step);
     const size_t last = (m->n_out - 1 - out + step - 1) / step; /* the first lane with the last row, if any has it */
     for (size_t i = 0; i < VF_LANES; i++)
-        rows[i] = m->w + MIN(out + i * step, m->n_out - 1) * m->w_stride;
+        rows[i] = lane_row(m, out + i * step);
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
         acc[r] = first == 0 ? vf_zero() : load_apart(m->y + r * m->y_stride + out, step, n_lanes);
@@ -361,7 +355,7 @@ static inline bool q8_strips(const Matmul *m, size_t rows_max, StripRow *ready, 
         for (size_t r = 0; r < m->n_rows; r++)
             for (size_t s = 0; s < n; s++)
                 strip_ready(m, m->x + r * m->x_stride, first + s, ready, &x[r * n + s]);
-        for (size_t out = 0; out < strip_step(m); out++)
+        for (size_t out = 0; out < lanes_step(m, VF_LANES); out++)
             outputs(m, out, first, n, x);
     }
     return true;
