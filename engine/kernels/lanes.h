@@ -1,5 +1,5 @@
-/* Rows of weights that share a product, a lane each, where there are few rows of x and the memory is what limits. They
- * do not lie side by side but as far apart as they can, and go on to the rows below: that many long stretches of
+/* Rows of weights that share a product, a lane each. Where there are few rows of x, the memory is what limits; then
+ * they do not lie side by side but as far apart as they can, and go on to the rows below: that many long stretches of
  * memory, each read from end to end, come faster than one that is read in many places at once. */
 #pragma once
 

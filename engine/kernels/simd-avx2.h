@@ -293,14 +293,8 @@ static inline VI vi_settle(VI x) {
     return x;
 }
 
-/* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
 static inline void vi_transpose4(const VI v[4], VI t[4]) {
-    VI a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
-    VI c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
-    t[0] = _mm256_unpacklo_epi64(a, c);
-    t[1] = _mm256_unpackhi_epi64(a, c);
-    t[2] = _mm256_unpacklo_epi64(b, d);
-    t[3] = _mm256_unpackhi_epi64(b, d);
+    transpose4(v, t);
 }
 
 /* 16 bytes at `offset` of each row, as 4 vectors: lane l of t[j] holds bytes 4j..4j+3 of row l. */
@@ -324,7 +318,7 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
-/* Those and the ones of the 7 blocks of 18 bytes that follow. */
+/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
 static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
     VI t[4];
     load_halves18x8(rows, offset, t);

@@ -333,7 +333,7 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
         h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]));
 }
 
-/* Those and the ones of the 7 blocks of 18 bytes that follow. */
+/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
 static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
     __m256i low[4], high[4];
     load_halves18x8(rows, offset, low);

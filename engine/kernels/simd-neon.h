@@ -285,7 +285,7 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return vf_load_half(h);
 }
 
-/* Those and the ones of the 7 blocks of 18 bytes that follow. */
+/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
 static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
 #pragma GCC unroll 8
     for (int b = 0; b < 8; b++)

@@ -33,6 +33,16 @@ static inline int32_t pair_sums16_i8(const int8_t *p, const int factor) {
     return _mm_cvtsi128_si32(_mm_sub_epi16(_mm_setzero_si128(), sums));
 }
 
+/* Four vectors of chunks of four lanes: lane i of chunk c of t[j] is lane j of chunk c of v[i]. */
+static inline void transpose4(const __m256i v[4], __m256i t[4]) {
+    __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
+    __m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm256_unpacklo_epi64(a, c);
+    t[1] = _mm256_unpackhi_epi64(a, c);
+    t[2] = _mm256_unpacklo_epi64(b, d);
+    t[3] = _mm256_unpackhi_epi64(b, d);
+}
+
 /* ----------------------------------------------------------------------------------- halves of blocks of 18 bytes */
 
 /* Of one row: in lane k the half of block 2k in the lower word, in lane 4 + k that of block 2k + 1 in the upper one. Of
@@ -55,12 +65,7 @@ static inline void load_halves18x8(const uint8_t *const rows[8], size_t offset, 
         __m256i a = row_halves18(rows[2 * i] + offset), b = row_halves18(rows[2 * i + 1] + offset);
         pairs[i] = _mm256_blend_epi16(_mm256_srlv_epi32(a, low), _mm256_sllv_epi32(b, high), 0xAA);
     }
-    __m256i a = _mm256_unpacklo_epi32(pairs[0], pairs[1]), b = _mm256_unpacklo_epi32(pairs[2], pairs[3]);
-    __m256i c = _mm256_unpackhi_epi32(pairs[0], pairs[1]), d = _mm256_unpackhi_epi32(pairs[2], pairs[3]);
-    t[0] = _mm256_unpacklo_epi64(a, b);
-    t[1] = _mm256_unpackhi_epi64(a, b);
-    t[2] = _mm256_unpacklo_epi64(c, d);
-    t[3] = _mm256_unpackhi_epi64(c, d);
+    transpose4(pairs, t);
 }
 
 /* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */

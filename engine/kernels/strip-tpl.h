@@ -220,8 +220,8 @@ static inline __attribute__((always_inline)) bool strip_scales_behind(const Stri
     return f.order == STRIP_TILE_FOURS;
 }
 
-/* Whether scales are unpacked after the quants are multiplied. Where they lie before them, only those of Q8_0, of which
- * the memory brings the most, and of Q4_K and Q5_K, which are few, come better first. */
+/* Whether scales are unpacked after the quants are multiplied. Those of Q8_0, which lie far apart, and of Q4_K, which
+ * are few, come better first; the rarer formats whose sets are in the same order do as they do. */
 static inline __attribute__((always_inline)) bool strip_scales_last(const StripFormat f) {
     return f.order != STRIP_TILE_PAIRS;
 }
