@@ -41,11 +41,11 @@ typedef struct Q8Block {
     float d[2];        /* so few bits of it are used that Q8_RAISE times d is exact */
     float lower;       /* -Q8_RAISE times d[0], or in ACT_Q8_16 times the sum of both, for a sum of each half */
     float sum;         /* of x */
-    float sum16;       /* of its first half */
-    /* Where a product starts from that keeps its weights 128 too high, as instructions do that multiply unsigned by
-     * signed bytes: -128 times the sum of q, of all or of a half; raised. In tiers whose sums are words, those of a
-     * half start from two words: -32 times the sum of every other pair of q. */
-    int32_t start;
+    float total;       /* of q */
+    float total16;     /* of its first half */
+    /* Where the product with a half starts from that keeps its weights 128 too high, as instructions do that multiply
+     * unsigned by signed bytes: -128 times the sum of q; raised. In tiers whose sums are words it is two words: -32
+     * times the sum of every other pair of q. */
     int32_t start16[2];
 } Q8Block;
 

@@ -59,14 +59,24 @@ static inline __attribute__((always_inline)) VI q8_sum_scaled(const Q8Sum *s, VI
     return vi_dot_words(s->narrow, scale);
 }
 
-static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
+static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
     return vf_from_int(s->wide);
 }
 
-static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
-    return q8_sum_end(s);
+/* Of two sums over four steps of eight. */
+static inline __attribute__((always_inline)) VF q8_sum_both(const Q8Sum *a, const Q8Sum *b, const int bits) {
+    return vf_from_int(bits == 4 ? vi_widen_pairs(vi_add16(a->narrow, b->narrow)) : vi_add32(a->wide, b->wide));
 }
 
-static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
-    return vf_mul(scale, sum);
+/* Of the sums' chunks every other one; see simd-*.h. */
+static inline __attribute__((always_inline)) Q8Sum q8_sum_even_chunks(const Q8Sum *a, const Q8Sum *b) {
+    return (Q8Sum){vi_even_chunks(a->narrow, b->narrow), vi_even_chunks(a->wide, b->wide)};
+}
+
+static inline __attribute__((always_inline)) Q8Sum q8_sum_odd_chunks(const Q8Sum *a, const Q8Sum *b) {
+    return (Q8Sum){vi_odd_chunks(a->narrow, b->narrow), vi_odd_chunks(a->wide, b->wide)};
+}
+
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower, const bool lowers) {
+    return lowers ? vf_fma(scale, sum, lower) : vf_mul(scale, sum);
 }

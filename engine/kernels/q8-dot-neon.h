@@ -30,6 +30,6 @@ static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
     return q8_sum_end(s);
 }
 
-static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower, const bool lowers) {
     return vf_mul(scale, sum);
 }

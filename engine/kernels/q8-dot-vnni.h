@@ -36,8 +36,18 @@ static inline __attribute__((always_inline)) void q8_sum_add(
     s->wide = vi_dot(s->wide, w, x);
 }
 
-static inline __attribute__((always_inline)) VF q8_sum_end(const Q8Sum *s) {
-    return vf_from_int(s->wide);
+/* Of two sums that did not start raised. */
+static inline __attribute__((always_inline)) VF q8_sum_both(const Q8Sum *a, const Q8Sum *b, const int bits) {
+    return vf_from_int(vi_add32(a->wide, b->wide));
+}
+
+/* Of the sums' chunks every other one; see simd-*.h. */
+static inline __attribute__((always_inline)) Q8Sum q8_sum_even_chunks(const Q8Sum *a, const Q8Sum *b) {
+    return (Q8Sum){vi_even_chunks(a->wide, b->wide)};
+}
+
+static inline __attribute__((always_inline)) Q8Sum q8_sum_odd_chunks(const Q8Sum *a, const Q8Sum *b) {
+    return (Q8Sum){vi_odd_chunks(a->wide, b->wide)};
 }
 
 /* Of a sum that started raised, without a conversion: still too high by Q8_RAISE. */
@@ -47,6 +57,6 @@ static inline __attribute__((always_inline)) VF q8_sum_raised(const Q8Sum *s) {
 
 /* Begins a chain of raised sums times their scales; `lower` takes off what all of them will be too high by. So what is
  * left of the chain is rounded to about a unit of the sums, in the larger scale. */
-static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower) {
+static inline __attribute__((always_inline)) VF q8_chain(VF sum, VF scale, VF lower, const bool lowers) {
     return vf_fma(scale, sum, lower);
 }

@@ -56,9 +56,9 @@ static inline __attribute__((always_inline)) void quantize_block(const float *x,
         out->start16[h] = q8_start_of(out->q + h * 16, sums[h]);
     }
     out->lower = -Q8_RAISE * (halves ? out->d[0] + out->d[1] : out->d[0]);
-    out->sum16 = out->d[0] * (float)sums[0];
-    out->sum = out->sum16 + out->d[1] * (float)sums[1];
-    out->start = Q8_RAISE_BITS - 128 * (sums[0] + sums[1]);
+    out->sum = out->d[0] * (float)sums[0] + out->d[1] * (float)sums[1];
+    out->total16 = (float)sums[0];
+    out->total = (float)(sums[0] + sums[1]);
 }
 
 static inline __attribute__((always_inline)) void quantize_range(

@@ -11,44 +11,47 @@
 
 /* Blocks of 32 elements. */
 Q8_KIND(q8_signed, .scales = Q8_HALVES_OF_X, .bits = 8)
-Q8_KIND(q8_small_offset, .scales = Q8_HALVES_OF_X, .bits = 5, .offset = true)
-Q8_KIND(q8_small_min, .scales = Q8_HALVES_OF_X, .bits = 5, .min = true)
+Q8_KIND(q8_offset_8, .scales = Q8_HALVES_OF_X, .bits = 5, .offset = 8)
+Q8_KIND(q8_offset_12, .scales = Q8_HALVES_OF_X, .bits = 5, .offset = MXFP4_OFFSET)
+Q8_KIND(q8_offset_16, .scales = Q8_HALVES_OF_X, .bits = 5, .offset = 16)
+Q8_KIND(q8_min, .scales = Q8_HALVES_OF_X, .bits = 5, .min = true)
 /* Super-blocks with scales for 32 elements. */
 Q8_KIND(q8_super_signed, .scales = Q8_WHOLE, .bits = 8)
-Q8_KIND(q8_super_nibble_offset, .scales = Q8_WHOLE, .bits = 4, .offset = true)
+Q8_KIND(q8_super_offset_1, .scales = Q8_WHOLE, .bits = 4, .offset = 1)
+Q8_KIND(q8_super_offset_9, .scales = Q8_WHOLE, .bits = 5, .offset = 9)
 Q8_KIND(q8_super_nibble_min, .scales = Q8_WHOLE, .bits = 4, .min = true)
-Q8_KIND(q8_super_small_offset, .scales = Q8_WHOLE, .bits = 5, .offset = true)
-Q8_KIND(q8_super_small_min, .scales = Q8_WHOLE, .bits = 5, .min = true)
+Q8_KIND(q8_super_min, .scales = Q8_WHOLE, .bits = 5, .min = true)
 /* Super-blocks with scales for 16. */
 Q8_KIND(q8_halves_signed, .scales = Q8_HALVES_OF_W, .bits = 8)
-Q8_KIND(q8_halves_small_offset, .scales = Q8_HALVES_OF_W, .bits = 5, .offset = true)
-Q8_KIND(q8_halves_small_min, .scales = Q8_HALVES_OF_W, .bits = 5, .min = true)
-Q8_KIND(q8_halves_offset, .scales = Q8_HALVES_OF_W, .bits = 6, .offset = true)
+Q8_KIND(q8_halves_offset_4, .scales = Q8_HALVES_OF_W, .bits = 5, .offset = 4)
+Q8_KIND(q8_halves_offset_9, .scales = Q8_HALVES_OF_W, .bits = 5, .offset = 9)
+Q8_KIND(q8_halves_offset_32, .scales = Q8_HALVES_OF_W, .bits = 6, .offset = 32)
+Q8_KIND(q8_halves_min, .scales = Q8_HALVES_OF_W, .bits = 5, .min = true)
 
 /* Every format: the type, its name in functions, its kind, and its StripFormat. */
 #define Q8_FORMATS(X)                                                                                                  \
-    X(Q4_0, q4_0, q8_small_offset, STRIP_HALVES, 8, 8 * sizeof(BlockQ4_0), true)                                       \
-    X(Q4_1, q4_1, q8_small_min, STRIP_HALVES, 0, 8 * sizeof(BlockQ4_1), false)                                         \
-    X(Q5_0, q5_0, q8_small_offset, STRIP_HALVES, 16, 8 * sizeof(BlockQ5_0), false)                                     \
-    X(Q5_1, q5_1, q8_small_min, STRIP_HALVES, 0, 8 * sizeof(BlockQ5_1), false)                                         \
-    X(Q8_0, q8_0, q8_signed, STRIP_TILE_PAIRS, 128, 8 * sizeof(BlockQ8_0), true)                                       \
-    X(Q2_K, q2_k, q8_halves_small_min, STRIP_TILE_FOURS, 0, sizeof(BlockQ2_K), false)                                  \
-    X(Q3_K, q3_k, q8_halves_small_offset, STRIP_TILE_FOURS, 4, sizeof(BlockQ3_K), false)                               \
-    X(Q4_K, q4_k, q8_super_nibble_min, STRIP_TILE_PAIRS, 0, sizeof(BlockQ4_K), true)                                   \
-    X(Q5_K, q5_k, q8_super_small_min, STRIP_TILE_PAIRS, 0, sizeof(BlockQ5_K), true)                                    \
-    X(Q6_K, q6_k, q8_halves_offset, STRIP_TILE_FOURS, 32, sizeof(BlockQ6_K), true)                                     \
-    X(IQ4_NL, iq4_nl, q8_signed, STRIP_HALVES, 128, 8 * sizeof(BlockIQ4_NL), false)                                    \
-    X(IQ4_XS, iq4_xs, q8_super_signed, STRIP_HALVES, 128, sizeof(BlockIQ4_XS), false)                                  \
-    X(MXFP4, mxfp4, q8_small_offset, STRIP_HALVES, MXFP4_OFFSET, 8 * sizeof(BlockMXFP4), true)                         \
-    X(TQ2_0, tq2_0, q8_super_nibble_offset, STRIP_TILE_FOURS, 1, sizeof(BlockTQ2_0), false)                            \
-    X(IQ3_XXS, iq3_xxs, q8_super_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_XXS), false)                           \
-    X(IQ2_XXS, iq2_xxs, q8_super_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ2_XXS), false)                           \
-    X(IQ3_S, iq3_s, q8_super_signed, STRIP_TILE_PAIRS, 128, sizeof(BlockIQ3_S), false)                                 \
-    X(IQ2_XS, iq2_xs, q8_halves_signed, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_XS), false)                             \
-    X(IQ2_S, iq2_s, q8_halves_signed, STRIP_TILE_FOURS, 128, sizeof(BlockIQ2_S), false)                                \
-    X(IQ1_S, iq1_s, q8_super_small_offset, STRIP_TILE_PAIRS, 9, sizeof(BlockIQ1_S), false)                             \
-    X(IQ1_M, iq1_m, q8_halves_small_offset, STRIP_TILE_FOURS, 9, sizeof(BlockIQ1_M), false)                            \
-    X(TQ1_0, tq1_0, q8_super_nibble_offset, STRIP_TILE_PAIRS, 1, sizeof(BlockTQ1_0), false)
+    X(Q4_0, q4_0, q8_offset_8, STRIP_HALVES, 8 * sizeof(BlockQ4_0), true)                                              \
+    X(Q4_1, q4_1, q8_min, STRIP_HALVES, 8 * sizeof(BlockQ4_1), false)                                                  \
+    X(Q5_0, q5_0, q8_offset_16, STRIP_HALVES, 8 * sizeof(BlockQ5_0), false)                                            \
+    X(Q5_1, q5_1, q8_min, STRIP_HALVES, 8 * sizeof(BlockQ5_1), false)                                                  \
+    X(Q8_0, q8_0, q8_signed, STRIP_TILE_PAIRS, 8 * sizeof(BlockQ8_0), true)                                            \
+    X(Q2_K, q2_k, q8_halves_min, STRIP_TILE_FOURS, sizeof(BlockQ2_K), false)                                           \
+    X(Q3_K, q3_k, q8_halves_offset_4, STRIP_TILE_FOURS, sizeof(BlockQ3_K), false)                                      \
+    X(Q4_K, q4_k, q8_super_nibble_min, STRIP_TILE_PAIRS, sizeof(BlockQ4_K), true)                                      \
+    X(Q5_K, q5_k, q8_super_min, STRIP_TILE_PAIRS, sizeof(BlockQ5_K), true)                                             \
+    X(Q6_K, q6_k, q8_halves_offset_32, STRIP_TILE_FOURS, sizeof(BlockQ6_K), true)                                      \
+    X(IQ4_NL, iq4_nl, q8_signed, STRIP_HALVES, 8 * sizeof(BlockIQ4_NL), false)                                         \
+    X(IQ4_XS, iq4_xs, q8_super_signed, STRIP_HALVES, sizeof(BlockIQ4_XS), false)                                       \
+    X(MXFP4, mxfp4, q8_offset_12, STRIP_HALVES, 8 * sizeof(BlockMXFP4), true)                                          \
+    X(TQ2_0, tq2_0, q8_super_offset_1, STRIP_TILE_FOURS, sizeof(BlockTQ2_0), false)                                    \
+    X(IQ3_XXS, iq3_xxs, q8_super_signed, STRIP_TILE_PAIRS, sizeof(BlockIQ3_XXS), false)                                \
+    X(IQ2_XXS, iq2_xxs, q8_super_signed, STRIP_TILE_PAIRS, sizeof(BlockIQ2_XXS), false)                                \
+    X(IQ3_S, iq3_s, q8_super_signed, STRIP_TILE_PAIRS, sizeof(BlockIQ3_S), false)                                      \
+    X(IQ2_XS, iq2_xs, q8_halves_signed, STRIP_TILE_FOURS, sizeof(BlockIQ2_XS), false)                                  \
+    X(IQ2_S, iq2_s, q8_halves_signed, STRIP_TILE_FOURS, sizeof(BlockIQ2_S), false)                                     \
+    X(IQ1_S, iq1_s, q8_super_offset_9, STRIP_TILE_PAIRS, sizeof(BlockIQ1_S), false)                                    \
+    X(IQ1_M, iq1_m, q8_halves_offset_9, STRIP_TILE_FOURS, sizeof(BlockIQ1_M), false)                                   \
+    X(TQ1_0, tq1_0, q8_super_offset_1, STRIP_TILE_PAIRS, sizeof(BlockTQ1_0), false)
 
 /* Few rows of x go along strips of weights, everything else goes through tiles. */
 #ifndef STRIP_WIDTH

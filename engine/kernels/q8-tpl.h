@@ -36,9 +36,9 @@ typedef enum Q8Scales {
 /* What there is in a format's tiles; always a constant. */
 typedef struct Q8Kind {
     Q8Scales scales;
-    int bits;    /* of an unsigned q; 8: q is signed */
-    bool min;    /* the format has minima */
-    bool offset; /* the format's q count from an offset */
+    int bits;   /* of an unsigned q; 8: q is signed */
+    bool min;   /* the format has minima */
+    int offset; /* that the format's q count from */
 } Q8Kind;
 
 #define Q8_GROUP    8u                     /* tiles unpacked by one call: a super-block */
@@ -60,14 +60,24 @@ typedef void Q8Unpack(const uint8_t *const rows[VF_LANES], size_t at, size_t n, 
 
 #include "q8-ahead-tpl.h"
 
-/* Offsets or minima are taken off after the products. */
+/* What offsets add to the products is taken off before they are scaled by w, which then is the last of their scales. */
+static inline __attribute__((always_inline)) bool q8_takes_lower(const Q8Kind kind) {
+    return Q8_FLOAT_OFFSETS && kind.offset && kind.scales == Q8_HALVES_OF_X;
+}
+
+/* Minima are taken off after the products, and offsets that stand there as minima. */
 static inline __attribute__((always_inline)) bool q8_takes_min(const Q8Kind kind) {
-    return kind.min || (kind.offset && Q8_FLOAT_OFFSETS && !q8_word_scales(kind));
+    return kind.min || (Q8_FLOAT_OFFSETS && kind.offset && kind.scales != Q8_HALVES_OF_X && !q8_word_scales(kind));
 }
 
 /* The sums start from what the offset makes of them. */
 static inline __attribute__((always_inline)) bool q8_takes_start(const Q8Kind kind) {
     return q8_word_scales(kind) || (Q8_STARTS && (kind.offset || kind.bits == 8));
+}
+
+/* Where the sums over half h of a tile, or over all of it, start from. */
+static inline __attribute__((always_inline)) int32_t q8_start(const Q8Block *x, const bool whole, const int h) {
+    return whole ? x->start16[0] + (x->start16[1] - Q8_RAISE_BITS) : x->start16[h];
 }
 
 /* sums[i][g]: of rows[i] times the outputs of group g, over half h of a tile, or over all of it; raised, where
@@ -87,7 +97,7 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
-            q8_sum_start(&sums[i][g], takes_start, true, vi_set32(whole ? x[i][b].start : x[i][b].start16[h]));
+            q8_sum_start(&sums[i][g], takes_start, true, vi_set32(takes_start ? q8_start(&x[i][b], whole, h) : 0));
 #pragma GCC unroll 8
     for (int j = 0; j < steps; j++) {
 #pragma GCC unroll 8
@@ -100,26 +110,41 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     }
 }
 
-/* acc += a tile's products. Those of the sums with the scales that go by the fewer elements are already added. */
+/* Products that have the scale of w, less what its minima take off. That x's scale comes last keeps them out of the chain
+ * of additions to acc, which few rows of x wait for. */
+static inline __attribute__((always_inline)) VF q8_less_min(
+    const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products) {
+    if (!q8_takes_min(kind) || kind.scales == Q8_HALVES_OF_X)
+        return products;
+    if (kind.scales == Q8_WHOLE)
+        return vf_fnma(t->min[0], vf_set(x->total), products);
+    products = vf_fnma(vf_sub(t->min[0], t->min[1]), vf_set(x->total16), products);
+    return vf_fnma(t->min[1], vf_set(x->total), products);
+}
+
+/* acc += a tile's products, which have one scale already: that of the side whose scales are for 16 elements, else w's. */
 static inline __attribute__((always_inline)) VF q8_scale(
     const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products, VF acc) {
-    const bool scaled = kind.scales == Q8_HALVES_OF_W && !q8_word_scales(kind);
-    acc = vf_fma(scaled ? vf_set(x->d[0]) : t->scale[0], products, acc);
-    if (!q8_takes_min(kind))
-        return acc;
-    if (kind.scales != Q8_HALVES_OF_W)
-        return vf_fnma(t->min[0], vf_set(x->sum), acc);
-    acc = vf_fnma(vf_sub(t->min[0], t->min[1]), vf_set(x->sum16), acc);
-    return vf_fnma(t->min[1], vf_set(x->sum), acc);
+    if (kind.scales != Q8_HALVES_OF_X)
+        return vf_fma(vf_set(x->d[0]), q8_less_min(kind, t, x, products), acc);
+    acc = vf_fma(t->scale[0], products, acc);
+    return q8_takes_min(kind) ? vf_fnma(t->min[0], vf_set(x->sum), acc) : acc;
 }
 
-/* What the sums of both halves are too high by, with scales of w. */
-static inline __attribute__((always_inline)) VF q8_lower_of(const Q8Tile *t) {
-    return vf_mul(vf_add(t->scale[0], t->scale[1]), vf_set(-Q8_RAISE));
+/* What the sums of both halves, or of all, are too high by, with scales of w. Exact with one scale: no format's has so
+ * many bits. */
+static inline __attribute__((always_inline)) VF q8_lower_of(const Q8Kind kind, const Q8Tile *t) {
+    const bool whole = kind.scales == Q8_WHOLE;
+    return vf_mul(whole ? t->scale[0] : vf_add(t->scale[0], t->scale[1]), vf_set(-Q8_RAISE));
 }
 
-/* products[i][g] = the sums of half h, or those of the whole tile, times the scale that goes by as many elements;
- * added, if it is the second half. */
+/* With those of x; or what the offset adds to the products. */
+static inline __attribute__((always_inline)) float q8_lower_of_x(const Q8Kind kind, const Q8Block *x) {
+    return q8_takes_lower(kind) ? (float)-kind.offset * x->sum : x->lower;
+}
+
+/* products[i][g] = the sums of half h, or those of the whole tile, with their first scale; added, if it is the second
+ * half. */
 static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], const Q8Words *words, const int h,
     VF products[Q8_ROWS][Q8_GROUPS]) {
@@ -129,11 +154,12 @@ static inline __attribute__((always_inline)) void q8_products(const Q8Kind kind,
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++) {
-            const bool of_w = kind.scales == Q8_HALVES_OF_W;
-            VF scale = of_w ? tiles[g][b].scale[h] : vf_set(x[i][b].d[h]);
-            VF lower = of_w ? q8_lower_of(&tiles[g][b]) : vf_set(x[i][b].lower);
+            const bool of_x = kind.scales == Q8_HALVES_OF_X;
+            VF scale = of_x ? vf_set(x[i][b].d[h]) : tiles[g][b].scale[h];
+            VF lower = of_x ? vf_set(q8_lower_of_x(kind, &x[i][b])) : q8_lower_of(kind, &tiles[g][b]);
             VF sum = q8_sum_raised(&sums[i][g]);
-            products[i][g] = h == 0 ? q8_chain(sum, scale, lower) : vf_fma(scale, sum, products[i][g]);
+            products[i][g] =
+                h == 0 ? q8_chain(sum, scale, lower, q8_takes_lower(kind)) : vf_fma(scale, sum, products[i][g]);
         }
 }
 
@@ -153,8 +179,8 @@ static inline __attribute__((always_inline)) void q8_set_aside(
 }
 
 #if Q8_WORD_SCALES
-/* With scales of words, exact up to the scale of x, as the sums are below 2^24. Those of the first half are set aside,
- * if the registers do not hold them beside the second half's. */
+/* With scales of words, exact up to the scale of floats, as the sums are below 2^24. Those of the first half are set
+ * aside, if the registers do not hold them beside the second half's. */
 static inline __attribute__((always_inline)) void q8_word_products(const Q8Kind kind, const int rows, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t b, const Q8Block *const x[Q8_ROWS], VF products[Q8_ROWS][Q8_GROUPS]) {
     const bool aside = 2 * rows * groups + groups + 1 > VECTOR_REGISTERS; /* weights and x besides */
@@ -176,7 +202,7 @@ static inline __attribute__((always_inline)) void q8_word_products(const Q8Kind 
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
-            products[i][g] = vf_mul(vf_set(x[i][b].d[0]), vf_from_int(vi_add32(scaled[0][i][g], scaled[1][i][g])));
+            products[i][g] = vf_mul(tiles[g][b].scale[0], vf_from_int(vi_add32(scaled[0][i][g], scaled[1][i][g])));
 }
 #endif
 

@@ -18,7 +18,8 @@ static inline VI high_nibbles_of(VI x) {
 
 /* Byte i of every lane as a float. */
 static inline __attribute__((always_inline)) VF byte_of(VI x, const int i) {
-    return vf_from_int(vi_and(vi_shr32(x, 8 * i), vi_set32(255)));
+    const int8_t byte[16] = {i, -1, -1, -1, 4 + i, -1, -1, -1, 8 + i, -1, -1, -1, 12 + i, -1, -1, -1};
+    return vf_from_int(vi_look_up(x, vi_table(byte)));
 }
 
 static inline __attribute__((always_inline)) VF signed_byte_of(VI x, const int i) {
@@ -47,7 +48,7 @@ static inline __attribute__((always_inline)) void add_fifth_bits(VI bits, VI q[8
     }
 }
 
-/* The scale of elements 16h.. of a tile, or of all of them, whose values count from `offset`. */
+/* The scale of elements 16h.. of a tile, or of all of them, whose values count from `offset`; in super-blocks. */
 static inline __attribute__((always_inline)) void set_scale(Q8Tile *t, const int h, VF scale, const int offset) {
     t->scale[h] = scale;
     if (Q8_FLOAT_OFFSETS)
@@ -103,7 +104,7 @@ static inline __attribute__((always_inline)) void q8_scales_q4_0(
     _Static_assert(sizeof(BlockQ4_0) == 18, "as scales18() wants it");
     scales18(rows, at, n, scales);
     for (size_t b = 0; b < n; b++)
-        set_scale(&tiles[b], 0, scales[b], 8);
+        tiles[b].scale[0] = scales[b];
 }
 
 static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
@@ -162,7 +163,7 @@ static inline __attribute__((always_inline)) void q8_scales_q5_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ5_0);
-        set_scale(&tiles[b], 0, load_halves(rows, block), 16);
+        tiles[b].scale[0] = load_halves(rows, block);
     }
 }
 
@@ -449,7 +450,7 @@ static inline __attribute__((always_inline)) void q8_scales_mxfp4(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
-        set_scale(&tiles[b], 0, mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255))), MXFP4_OFFSET);
+        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
     }
 }
 

@@ -372,6 +372,14 @@ static inline void vf_transpose4(const VF v[4], VF t[4]) {
 }
 
 /* Chunks 0, 2, .. of a, then of b. */
+static inline VI vi_even_chunks(VI a, VI b) {
+    return _mm256_permute2x128_si256(a, b, 0x20);
+}
+
+static inline VI vi_odd_chunks(VI a, VI b) {
+    return _mm256_permute2x128_si256(a, b, 0x31);
+}
+
 static inline VF vf_even_chunks(VF a, VF b) {
     return _mm256_permute2f128_ps(a, b, 0x20);
 }

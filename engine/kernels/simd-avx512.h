@@ -392,6 +392,14 @@ static inline void vf_transpose4(const VF v[4], VF t[4]) {
 }
 
 /* Chunks 0, 2, .. of a, then of b. */
+static inline VI vi_even_chunks(VI a, VI b) {
+    return _mm512_shuffle_i32x4(a, b, 0x88);
+}
+
+static inline VI vi_odd_chunks(VI a, VI b) {
+    return _mm512_shuffle_i32x4(a, b, 0xDD);
+}
+
 static inline VF vf_even_chunks(VF a, VF b) {
     return _mm512_shuffle_f32x4(a, b, 0x88);
 }

@@ -31,7 +31,6 @@ typedef enum StripOrder {
 typedef struct StripFormat {
     const Q8Kind *kind; /* Q8_HALVES_OF_W goes with STRIP_TILE_FOURS */
     StripOrder order;
-    int excess;       /* what the sets' bytes are too high by, in tiers whose sums have starts */
     size_t row_bytes; /* of a strip in one row */
     bool common;      /* met often, so that it is worth longer code */
 } StripFormat;
@@ -44,7 +43,7 @@ typedef struct StripSets {
 typedef struct StripX {
     StripSets q;
     VI start_a, start_b;
-    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled(); with Q8_WHOLE the first is both */
+    VF d[2]; /* of the first and the second halves, in the lanes of strip_scaled(), with Q8_HALVES_OF_X */
     VF lower;
 } StripX;
 
@@ -68,6 +67,11 @@ static inline __attribute__((always_inline)) int strip_tile(const StripFormat f,
     return f.order == STRIP_TILE_FOURS ? 4 * p + i : 2 * i + p;
 }
 
+/* What the sets' bytes are too high by, in tiers whose sums have starts. */
+static inline __attribute__((always_inline)) int strip_excess(const StripFormat f) {
+    return f.kind->bits == 8 ? 128 : f.kind->offset;
+}
+
 /* A tile's two sums that are to share a scale are added before it, which raised they could not be. */
 static inline __attribute__((always_inline)) bool strip_raised(const StripFormat f) {
     return f.kind->scales != Q8_WHOLE;
@@ -84,7 +88,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
             int tile, half;
             strip_element(f, set, c, i, &tile, &half);
             memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
-            start[4 * c + i] = q8_lane_start(x[tile].start16[half], f.excess, strip_raised(f));
+            start[4 * c + i] = q8_lane_start(x[tile].start16[half], strip_excess(f), strip_raised(f));
         }
     VI v[4];
     for (int i = 0; i < 4; i++)
@@ -96,14 +100,14 @@ static inline __attribute__((always_inline)) void strip_x_set(
 static inline __attribute__((always_inline)) void strip_x(const StripFormat f, const Q8Block *x, StripX *ret) {
     strip_x_set(f, x, 0, ret->q.a, &ret->start_a);
     strip_x_set(f, x, 1, ret->q.b, &ret->start_b);
-    if (f.kind->scales == Q8_HALVES_OF_W)
+    if (f.kind->scales != Q8_HALVES_OF_X)
         return;
     float d[2][VF_LANES], lower[VF_LANES];
     for (int l = 0; l < VF_LANES; l++) {
         const Q8Block *of = &x[strip_tile(f, l / 4 / STRIP_WIDTH, l % 4)];
         d[0][l] = of->d[0];
         d[1][l] = of->d[1];
-        lower[l] = of->lower;
+        lower[l] = q8_lower_of_x(*f.kind, of);
     }
     ret->lower = vf_load(lower);
     ret->d[0] = vf_load(d[0]);
@@ -112,33 +116,46 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
 
 /* ---- products of a unit */
 
-static inline __attribute__((always_inline)) VF strip_sum(const StripFormat f, const VI w[4], const VI x[4], VI start) {
+/* The sums of a set, over 4 of the `steps` that are added before they are widened. */
+static inline __attribute__((always_inline)) Q8Sum strip_sum(
+    const StripFormat f, const VI w[4], const VI x[4], VI start, const int steps) {
     Q8Sum sum;
     q8_sum_start(&sum, q8_takes_start(*f.kind), strip_raised(f), start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        q8_sum_add(&sum, f.kind->bits, j, 4, w[j], x[j]);
-    return strip_raised(f) ? q8_sum_raised(&sum) : q8_sum_end(&sum);
+        q8_sum_add(&sum, f.kind->bits, j, steps, w[j], x[j]);
+    return sum;
 }
 
-/* The sums of both halves of a tile, scaled as x is. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
+/* The sums of whole tiles; exact, as they are below 2^24. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
+static inline __attribute__((always_inline)) VF strip_whole(const StripFormat f, const StripSets *w, const StripX *x) {
+    Q8Sum a = strip_sum(f, w->a, x->q.a, x->start_a, 8), b = strip_sum(f, w->b, x->q.b, x->start_b, 8);
+    if (f.order == STRIP_HALVES)
+        return q8_sum_both(&a, &b, f.kind->bits);
+    Q8Sum first = q8_sum_even_chunks(&a, &b), second = q8_sum_odd_chunks(&a, &b);
+    return q8_sum_both(&first, &second, f.kind->bits);
+}
+
+/* Those of halves, scaled as x is and added, in the same lanes. */
 static inline __attribute__((always_inline)) VF strip_scaled(const StripFormat f, VF a, VF b, const StripX *x) {
     VF first = f.order == STRIP_HALVES ? a : vf_even_chunks(a, b);
     VF second = f.order == STRIP_HALVES ? b : vf_odd_chunks(a, b);
-    if (f.kind->scales == Q8_WHOLE) /* exact: the sums are integers below 2^24 */
-        return vf_mul(x->d[0], vf_add(first, second));
-    return vf_fma(x->d[1], second, q8_chain(first, x->d[0], x->lower));
+    return vf_fma(x->d[1], second, q8_chain(first, x->d[0], x->lower, q8_takes_lower(*f.kind)));
 }
 
-/* sums[0]: strip_scaled() of each unit. With Q8_HALVES_OF_W: the sums themselves, sums[1] of the second set. */
+/* sums[0]: of whole tiles, with Q8_HALVES_OF_X scaled. With Q8_HALVES_OF_W: of halves, sums[1] of the second set. */
 static inline __attribute__((always_inline)) void strip_multiply(
     const StripFormat f, const StripSets *w, const StripX *x, int unit, VF sums[2][STRIP_UNITS]) {
-    VF a = strip_sum(f, w->a, x->q.a, x->start_a), b = strip_sum(f, w->b, x->q.b, x->start_b);
+    if (f.kind->scales == Q8_WHOLE) {
+        sums[0][unit] = strip_whole(f, w, x);
+        return;
+    }
+    Q8Sum a = strip_sum(f, w->a, x->q.a, x->start_a, 4), b = strip_sum(f, w->b, x->q.b, x->start_b, 4);
     if (f.kind->scales == Q8_HALVES_OF_W) {
-        sums[0][unit] = a;
-        sums[1][unit] = b;
+        sums[0][unit] = q8_sum_raised(&a);
+        sums[1][unit] = q8_sum_raised(&b);
     } else
-        sums[0][unit] = strip_scaled(f, a, b, x);
+        sums[0][unit] = strip_scaled(f, q8_sum_raised(&a), q8_sum_raised(&b), x);
 }
 
 /* ---- adding up a strip */
@@ -170,16 +187,17 @@ static inline VF strip_word_scale(VI words) {
 /* What q8_scale() is given of tile b. `turned` has a tile's sums, or those of a half of it, in the order in which
  * strip_turn() leaves them. */
 static inline __attribute__((always_inline)) VF strip_products(
-    const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, const Q8Block *x, int b) {
+    const StripFormat f, VF turned[2][4][2], const Q8Tile *tile, int b) {
     if (f.kind->scales == Q8_HALVES_OF_W) {
         const VF *sums = turned[b / 4][b % 4];
         if (q8_word_scales(*f.kind)) { /* exact but for the last operation, as in q8_word_products() */
             VF first = vf_mul(strip_word_scale(tile->words[0]), sums[0]);
-            return vf_mul(vf_set(x->d[0]), vf_fma(strip_word_scale(tile->words[1]), sums[1], first));
+            return vf_mul(tile->scale[0], vf_fma(strip_word_scale(tile->words[1]), sums[1], first));
         }
-        return vf_fma(tile->scale[1], sums[1], q8_chain(sums[0], tile->scale[0], q8_lower_of(tile)));
+        return vf_fma(tile->scale[1], sums[1], q8_chain(sums[0], tile->scale[0], q8_lower_of(*f.kind, tile), false));
     }
-    return f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
+    VF sum = f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
+    return f.kind->scales == Q8_WHOLE ? vf_mul(tile->scale[0], sum) : sum;
 }
 
 /* acc plus the first n_tiles of the strip. */
@@ -194,7 +212,7 @@ static inline __attribute__((always_inline)) VF strip_add(
     for (size_t b = 0; b < STRIP_TILES; b++) {
         if (b >= n_tiles)
             break;
-        acc = q8_scale(*f.kind, &tiles[b], &x[b], strip_products(f, turned, &tiles[b], &x[b], (int)b), acc);
+        acc = q8_scale(*f.kind, &tiles[b], &x[b], strip_products(f, turned, &tiles[b], (int)b), acc);
     }
     return acc;
 }

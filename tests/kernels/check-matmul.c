@@ -136,22 +136,22 @@ static int32_t start_words(const int8_t q[16]) {
 
 /* Checks a block against what it was made of, and leaves in x what it stands for. */
 static int check_block(float *x, ActFormat format, const Q8Block *b) {
-    double sum[2] = {}, magnitude = 0;
+    double sum = 0, magnitude = 0;
     int bytes[2] = {}, failures = 0;
     for (size_t i = 0; i < Q8_UNIT; i++) {
         float rounded = b->d[i / 16] * b->q[i];
         failures += !(fabsf(x[i] - rounded) <= 0.5001f * b->d[i / 16]) || b->q[i] == -128;
         x[i] = rounded;
-        sum[i / 16] += rounded;
+        sum += rounded;
         magnitude += fabs(rounded);
         bytes[i / 16] += b->q[i];
     }
-    failures += !(fabs(sum[0] - b->sum16) <= 1e-6 * magnitude) || !(fabs(sum[0] + sum[1] - b->sum) <= 1e-6 * magnitude);
+    failures += !(fabs(sum - b->sum) <= 1e-6 * magnitude);
+    failures += b->total16 != (float)bytes[0] || b->total != (float)(bytes[0] + bytes[1]);
     failures += format == ACT_Q8_32 && memcmp(&b->d[0], &b->d[1], sizeof(b->d[0])) != 0;
     for (int h = 0; h < 2; h++)
         failures += b->start16[h] != Q8_RAISE_BITS - 128 * bytes[h] && b->start16[h] != start_words(b->q + 16 * h);
-    failures += b->lower != -Q8_RAISE * (format == ACT_Q8_16 ? b->d[0] + b->d[1] : b->d[0]);
-    return failures + (b->start != Q8_RAISE_BITS - 128 * (bytes[0] + bytes[1]));
+    return failures + (b->lower != -Q8_RAISE * (format == ACT_Q8_16 ? b->d[0] + b->d[1] : b->d[0]));
 }
 
 /* Quantises the rows a piece at a time, checks them, and leaves in x what they stand for. */
