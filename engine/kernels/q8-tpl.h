@@ -110,8 +110,8 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     }
 }
 
-/* Products that have the scale of w, less what its minima take off. That x's scale comes last keeps them out of the chain
- * of additions to acc, which few rows of x wait for. */
+/* Products that have the scale of w, less what its minima take off. That x's scale comes last keeps them out of the
+ * chain of additions to acc, which few rows of x wait for. */
 static inline __attribute__((always_inline)) VF q8_less_min(
     const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products) {
     if (!q8_takes_min(kind) || kind.scales == Q8_HALVES_OF_X)
@@ -122,7 +122,8 @@ static inline __attribute__((always_inline)) VF q8_less_min(
     return vf_fnma(t->min[1], vf_set(x->total), products);
 }
 
-/* acc += a tile's products, which have one scale already: that of the side whose scales are for 16 elements, else w's. */
+/* acc += a tile's products, which have one scale already: that of the side whose scales are for 16 elements, else w's.
+ */
 static inline __attribute__((always_inline)) VF q8_scale(
     const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products, VF acc) {
     if (kind.scales != Q8_HALVES_OF_X)

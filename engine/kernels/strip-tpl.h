@@ -244,10 +244,11 @@ static inline __attribute__((always_inline)) bool strip_scales_last(const StripF
     return f.order != STRIP_TILE_PAIRS;
 }
 
-/* Unit u of a strip for `n_rows` rows of x, theirs x_step apart. What lies `ahead` bytes further on is fetched. */
+/* Unit u of a strip for `n_rows` rows of x, theirs x_step apart; `rows_known`: it is a constant, 1 or 2. What lies
+ * `ahead` bytes further on is fetched. */
 static inline __attribute__((always_inline)) void strip_unit(const StripFormat f, StripUnpack *unpack,
-    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const size_t n_rows, const StripX *x, size_t x_step,
-    int u, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
+    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const bool rows_known, const size_t n_rows,
+    const StripX *x, size_t x_step, int u, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
     StripSets w;
     const uint8_t *unit[STRIP_WIDTH];
 #pragma GCC unroll 2
@@ -260,26 +261,33 @@ static inline __attribute__((always_inline)) void strip_unit(const StripFormat f
             prefetch_line(unit[i] + ahead + f.row_bytes - 1);
     }
     unpack(unit, at, &w);
+    if (rows_known) {
+        strip_multiply(f, &w, x, u, sums[0]);
+        if (n_rows == 2)
+            strip_multiply(f, &w, &x[x_step], u, sums[1]);
+        return;
+    }
 #pragma GCC unroll 1
     for (size_t r = 0; r < n_rows; r++)
         strip_multiply(f, &w, &x[r * x_step], u, sums[r]);
 }
 
-/* A strip. For one row of x each unit has instructions of its own, in common formats: processors watch the addresses
- * that an instruction loads from, and here that is one stretch of memory. Of instructions that go from one stretch to
- * the next they make out steps that lead nowhere, or not, depending on where the code happens to lie. */
+/* A strip. For one or two rows of x each unit has instructions of its own, in common formats: processors watch the
+ * addresses that an instruction loads from, and here that is one stretch of memory. Of instructions that go from one
+ * stretch to the next they make out steps that lead nowhere, or not, depending on where the code happens to lie. With
+ * more rows the code would be too long to be worth it. */
 static inline __attribute__((always_inline)) void strip_sums(const StripFormat f, StripUnpack *unpack,
-    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const bool one, const size_t n_rows, const StripX *x,
-    size_t x_step, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
-    if (one && f.common) {
+    const uint8_t *const rows[VF_LANES], size_t at, size_t ahead, const bool rows_known, const size_t n_rows,
+    const StripX *x, size_t x_step, VF sums[STRIP_MAX_ROWS][2][STRIP_UNITS]) {
+    if (rows_known && f.common) {
 #pragma GCC unroll 8
         for (int u = 0; u < STRIP_UNITS; u++)
-            strip_unit(f, unpack, rows, at, ahead, 1, x, x_step, u, sums);
+            strip_unit(f, unpack, rows, at, ahead, rows_known, n_rows, x, x_step, u, sums);
         return;
     }
 #pragma GCC unroll 1
     for (int u = 0; u < STRIP_UNITS; u++)
-        strip_unit(f, unpack, rows, at, ahead, n_rows, x, x_step, u, sums);
+        strip_unit(f, unpack, rows, at, ahead, rows_known, n_rows, x, x_step, u, sums);
 }
 
 /* From the start of the rows to what will be wanted STRIPS_AHEAD() strips after the s-th, further on in them or in
@@ -302,13 +310,13 @@ static inline void strip_move_end(const StripFormat f, const uint8_t *rows[VF_LA
         rows[i] = (const uint8_t *)((uintptr_t)end - at * tile_bytes);
 }
 
-/* The outputs of the out-th row of every lane, over n strips from the first on, for which x is ready; `one`: for one
- * row of x alone. */
+/* The outputs of the out-th row of every lane, over n strips from the first on, for which x is ready; `known`: how
+ * many rows of x there are, or 0. */
 static inline __attribute__((always_inline)) void strip_outputs(const StripFormat f, StripUnpack *unpack,
-    StripScales *scales, const Matmul *m, const bool one, size_t out, size_t first, size_t n, const StripX *x) {
+    StripScales *scales, const Matmul *m, const size_t known, size_t out, size_t first, size_t n, const StripX *x) {
     const uint8_t *rows[VF_LANES];
     VF acc[STRIP_MAX_ROWS];
-    const size_t n_rows = one ? 1 : m->n_rows;
+    const size_t n_rows = known ? known : m->n_rows;
     const size_t step = lanes_step(m, VF_LANES), n_lanes = lanes_filled(m, out, step);
     const size_t last = (m->n_out - 1 - out + step - 1) / step; /* the first lane with the last row, if any has it */
     for (size_t i = 0; i < VF_LANES; i++)
@@ -326,7 +334,7 @@ static inline __attribute__((always_inline)) void strip_outputs(const StripForma
             strip_move_end(f, rows, last, at, n_tiles, end);
         if (!strip_scales_last(f))
             scales(rows, at, STRIP_TILES, tiles);
-        strip_sums(f, unpack, rows, at, strip_ahead(f, m, out, first + s), one, n_rows, &x[s], n, sums);
+        strip_sums(f, unpack, rows, at, strip_ahead(f, m, out, first + s), known > 0, n_rows, &x[s], n, sums);
         if (strip_scales_last(f))
             scales(rows, at, STRIP_TILES, tiles);
 #pragma GCC unroll 1
@@ -355,9 +363,10 @@ static inline void strip_ready(const Matmul *m, const uint8_t *row, size_t s, St
 }
 
 /* With more rows of x, tiles share what is unpacked among more of them than strips do; with fewer, strips keep up
- * better with the memory, of which weights of 8 bits are the most. */
-static inline size_t strip_rows_max(const Q8Kind *kind) {
-    return kind->bits == 8 ? STRIP_MAX_ROWS : STRIP_MAX_ROWS - 1;
+ * better with the memory, of which weights of 8 bits are the most. Where scales stay integers, tiles are
+ * better from two rows on. */
+static inline __attribute__((always_inline)) size_t strip_rows_max(const Q8Kind kind) {
+    return q8_word_scales(kind) ? 1 : kind.bits == 8 ? STRIP_MAX_ROWS : STRIP_MAX_ROWS - 1;
 }
 
 /* The product for few rows of x, at least a strip long; false if it is not such a one. */
@@ -379,19 +388,25 @@ static inline bool q8_strips(const Matmul *m, size_t rows_max, StripRow *ready, 
     return true;
 }
 
+#define STRIP_OUTPUTS(format, name, known)                                                                             \
+    static void strip_##name##_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {        \
+        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, known, out, first, n, x);   \
+    }
+
 /* The functions of one format; the arguments after the kind are its StripFormat. */
 #define Q8_STRIPS(format, kind, ...)                                                                                   \
     static const StripFormat strip_format_##format = {&kind##_kind, __VA_ARGS__};                                      \
     static void strip_x_##format(const Q8Block *x, StripX *ret) {                                                      \
         strip_x(strip_format_##format, x, ret);                                                                        \
     }                                                                                                                  \
-    static void strip_one_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
-        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, true, out, first, n, x);    \
-    }                                                                                                                  \
-    static void strip_few_##format(const Matmul *m, size_t out, size_t first, size_t n, const StripX *x) {             \
-        strip_outputs(strip_format_##format, strip_unpack_##format, q8_scales_##format, m, false, out, first, n, x);   \
-    }                                                                                                                  \
+    STRIP_OUTPUTS(format, one, 1)                                                                                      \
+    STRIP_OUTPUTS(format, two, 2)                                                                                      \
+    STRIP_OUTPUTS(format, few, 0)                                                                                      \
     static bool q8_strips_##format(const Matmul *m) {                                                                  \
-        StripOutputs *outputs = m->n_rows == 1 ? strip_one_##format : strip_few_##format;                              \
-        return q8_strips(m, strip_rows_max(&kind##_kind), strip_x_##format, outputs);                                  \
+        const size_t max = strip_rows_max(kind##_kind);                                                                \
+        const bool two = m->n_rows == 2 && strip_format_##format.common;                                               \
+        StripOutputs *outputs = two ? strip_two_##format : strip_few_##format;                                         \
+        if (max == 1 || m->n_rows == 1)                                                                                \
+            outputs = strip_one_##format;                                                                              \
+        return q8_strips(m, max, strip_x_##format, outputs);                                                           \
     }
