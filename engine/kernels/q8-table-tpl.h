@@ -32,7 +32,7 @@ Q8_KIND(q8_halves_min, .scales = Q8_HALVES_OF_W, .bits = 5, .min = true)
 #define Q8_FORMATS(X)                                                                                                  \
     X(Q4_0, q4_0, q8_offset_8, STRIP_HALVES, 8 * sizeof(BlockQ4_0), true)                                              \
     X(Q4_1, q4_1, q8_min, STRIP_HALVES, 8 * sizeof(BlockQ4_1), false)                                                  \
-    X(Q5_0, q5_0, q8_offset_16, STRIP_HALVES, 8 * sizeof(BlockQ5_0), false)                                            \
+    X(Q5_0, q5_0, q8_offset_16, STRIP_HALVES, 8 * sizeof(BlockQ5_0), true)                                             \
     X(Q5_1, q5_1, q8_min, STRIP_HALVES, 8 * sizeof(BlockQ5_1), false)                                                  \
     X(Q8_0, q8_0, q8_signed, STRIP_TILE_PAIRS, 8 * sizeof(BlockQ8_0), true)                                            \
     X(Q2_K, q2_k, q8_halves_min, STRIP_TILE_FOURS, sizeof(BlockQ2_K), false)                                           \

@@ -88,23 +88,19 @@ static inline __attribute__((always_inline)) void place_all(VI q[8], const int o
         q[j] = q8_place(q[j], offset);
 }
 
-/* The scales of n <= Q8_GROUP blocks of 18 bytes, which begin with them. */
-static inline __attribute__((always_inline)) void scales18(
-    const uint8_t *const rows[VF_LANES], size_t at, size_t n, VF scales[Q8_GROUP]) {
+/* The scales of n <= Q8_GROUP blocks, which begin with them, and of which load_halves8() knows the size. */
+static inline __attribute__((always_inline)) void block_scales(
+    const uint8_t *const rows[VF_LANES], size_t at, size_t n, const int block_bytes, Q8Tile *tiles) {
+    VF scales[Q8_GROUP];
     if (n == Q8_GROUP)
-        load_halves18(rows, at * 18, scales);
-    else
-        for (size_t b = 0; b < n; b++)
-            scales[b] = load_halves(rows, (at + b) * 18);
+        load_halves8(rows, at * block_bytes, block_bytes, scales);
+    for (size_t b = 0; b < n; b++)
+        tiles[b].scale[0] = n == Q8_GROUP ? scales[b] : load_halves(rows, (at + b) * block_bytes);
 }
 
 static inline __attribute__((always_inline)) void q8_scales_q4_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    VF scales[Q8_GROUP];
-    _Static_assert(sizeof(BlockQ4_0) == 18, "as scales18() wants it");
-    scales18(rows, at, n, scales);
-    for (size_t b = 0; b < n; b++)
-        tiles[b].scale[0] = scales[b];
+    block_scales(rows, at, n, sizeof(BlockQ4_0), tiles);
 }
 
 static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
@@ -161,10 +157,7 @@ static inline __attribute__((always_inline)) void five_bits(
 
 static inline __attribute__((always_inline)) void q8_scales_q5_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    for (size_t b = 0; b < n; b++) {
-        size_t block = (at + b) * sizeof(BlockQ5_0);
-        tiles[b].scale[0] = load_halves(rows, block);
-    }
+    block_scales(rows, at, n, sizeof(BlockQ5_0), tiles);
 }
 
 static void q8_unpack_q5_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
@@ -401,11 +394,7 @@ static inline __attribute__((always_inline)) void look_up(
 
 static inline __attribute__((always_inline)) void q8_scales_iq4_nl(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    VF scales[Q8_GROUP];
-    _Static_assert(sizeof(BlockIQ4_NL) == 18, "as scales18() wants it");
-    scales18(rows, at, n, scales);
-    for (size_t b = 0; b < n; b++)
-        tiles[b].scale[0] = scales[b];
+    block_scales(rows, at, n, sizeof(BlockIQ4_NL), tiles);
 }
 
 static void q8_unpack_iq4_nl(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
@@ -448,9 +437,13 @@ static inline VF mxfp4_scales(VI e) {
 
 static inline __attribute__((always_inline)) void q8_scales_mxfp4(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
+    VI e[Q8_GROUP];
+    _Static_assert(sizeof(BlockMXFP4) == 17, "as load_bytes8() wants it");
+    if (n == Q8_GROUP)
+        load_bytes8(rows, at * sizeof(BlockMXFP4), e);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockMXFP4);
-        tiles[b].scale[0] = mxfp4_scales(vi_and(load_words32(rows, block), vi_set32(255)));
+        tiles[b].scale[0] = mxfp4_scales(n == Q8_GROUP ? e[b] : vi_and(load_words32(rows, block), vi_set32(255)));
     }
 }
 

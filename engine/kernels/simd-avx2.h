@@ -318,14 +318,27 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
-static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+static inline __attribute__((always_inline)) void load_halves8(
+    const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
     VI t[4];
-    load_halves18x8(rows, offset, t);
+    load_scales8x8(rows, offset, block_bytes, t);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         out[2 * k] = _mm256_cvtph_ps(_mm256_castsi256_si128(t[k]));
-        out[2 * k + 1] = _mm256_cvtph_ps(_mm256_extracti128_si256(t[k], 1));
+        out[odd_block(k, block_bytes)] = _mm256_cvtph_ps(_mm256_extracti128_si256(t[k], 1));
+    }
+}
+
+/* out[b]: the byte at `offset` of each row, b blocks of 17 bytes further on. */
+static inline void load_bytes8(const uint8_t *const rows[VF_LANES], size_t offset, VI out[8]) {
+    VI t[4];
+    load_scales8x8(rows, offset, 17, t);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        VI bytes = _mm256_and_si256(t[k], _mm256_set1_epi16(255));
+        out[2 * k] = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(bytes));
+        out[2 * k + 1] = _mm256_cvtepu16_epi32(_mm256_extracti128_si256(bytes, 1));
     }
 }
 

@@ -333,15 +333,30 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
         h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]));
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
-static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+static inline __attribute__((always_inline)) void load_halves8(
+    const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
     __m256i low[4], high[4];
-    load_halves18x8(rows, offset, low);
-    load_halves18x8(rows + 8, offset, high);
+    load_scales8x8(rows, offset, block_bytes, low);
+    load_scales8x8(rows + 8, offset, block_bytes, high);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         out[2 * k] = _mm512_cvtph_ps(_mm256_permute2x128_si256(low[k], high[k], 0x20));
-        out[2 * k + 1] = _mm512_cvtph_ps(_mm256_permute2x128_si256(low[k], high[k], 0x31));
+        out[odd_block(k, block_bytes)] = _mm512_cvtph_ps(_mm256_permute2x128_si256(low[k], high[k], 0x31));
+    }
+}
+
+/* out[b]: the byte at `offset` of each row, b blocks of 17 bytes further on. */
+static inline void load_bytes8(const uint8_t *const rows[VF_LANES], size_t offset, VI out[8]) {
+    __m256i low[4], high[4];
+    load_scales8x8(rows, offset, 17, low);
+    load_scales8x8(rows + 8, offset, 17, high);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        __m256i a = _mm256_and_si256(low[k], _mm256_set1_epi16(255));
+        __m256i b = _mm256_and_si256(high[k], _mm256_set1_epi16(255));
+        out[2 * k] = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256(a, b, 0x20));
+        out[2 * k + 1] = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256(a, b, 0x31));
     }
 }
 

@@ -285,11 +285,12 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return vf_load_half(h);
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 bytes further on. */
-static inline void load_halves18(const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+static inline __attribute__((always_inline)) void load_halves8(
+    const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
 #pragma GCC unroll 8
     for (int b = 0; b < 8; b++)
-        out[b] = load_halves(rows, offset + b * 18u);
+        out[b] = load_halves(rows, offset + (size_t)(b * block_bytes));
 }
 
 /* Four bytes at `offset` of each row. */
@@ -299,6 +300,13 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
     for (int i = 0; i < VF_LANES; i++)
         memcpy(&w[i], rows[i] + offset, sizeof(w[i]));
     return vreinterpretq_u8_u32(vld1q_u32(w));
+}
+
+/* out[b]: the byte at `offset` of each row, b blocks of 17 bytes further on. */
+static inline void load_bytes8(const uint8_t *const rows[VF_LANES], size_t offset, VI out[8]) {
+#pragma GCC unroll 8
+    for (int b = 0; b < 8; b++)
+        out[b] = vi_and(load_words32(rows, offset + b * 17u), vi_set32(255));
 }
 
 /* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */

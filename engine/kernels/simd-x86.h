@@ -43,26 +43,40 @@ static inline void transpose4(const __m256i v[4], __m256i t[4]) {
     t[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-/* ----------------------------------------------------------------------------------- halves of blocks of 18 bytes */
+/* --------------------------------------------------------- scales at the beginning of blocks of 17, 18 and 22 bytes */
 
-/* Of one row: in lane k the half of block 2k in the lower word, in lane 4 + k that of block 2k + 1 in the upper one. Of
- * each 16 bytes it is another word. */
-static inline __m256i row_halves18(const uint8_t *p) {
-    const __m256i *v = (const __m256i *)p;
-    __m256i halves = _mm256_blend_epi32(_mm256_loadu_si256(v), _mm256_loadu_si256(v + 1), 0x22);
-    halves = _mm256_blend_epi32(halves, _mm256_loadu_si256(v + 2), 0x44);
-    return _mm256_blend_epi32(halves, _mm256_loadu_si256(v + 3), 0x88);
+/* Those of 8 blocks of one row, in a lane each: in lane k that of block 2k, in the lower word, and in lane 4 + k that
+ * of block odd_block(k), in the upper word, or with 17 bytes from bit 8 on. They lie so that of few vectors each has
+ * two where they belong. */
+static inline __attribute__((always_inline)) __m256i row_scales(const uint8_t *p, const int block_bytes) {
+    __m256i v[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        v[k] = _mm256_loadu_si256((const __m256i *)(p + k * (2 * block_bytes - 4)));
+    if (block_bytes == 22) {
+        __m256i last = _mm256_loadu_si256((const __m256i *)(p + 7 * 22 - 18));
+        __m256i most = _mm256_blend_epi32(_mm256_blend_epi32(v[0], v[1], 0x42), v[2], 0x84);
+        return _mm256_blend_epi32(_mm256_blend_epi32(most, v[3], 0x08), last, 0x10);
+    }
+    return _mm256_blend_epi32(_mm256_blend_epi32(_mm256_blend_epi32(v[0], v[1], 0x22), v[2], 0x44), v[3], 0x88);
 }
 
-/* The halves at `offset` of 8 rows, and those of the 7 blocks that follow: t[k] holds those of block 2k, in the order
- * of the rows, then those of block 2k + 1. */
-static inline void load_halves18x8(const uint8_t *const rows[8], size_t offset, __m256i t[4]) {
-    const __m256i low = _mm256_setr_epi32(0, 0, 0, 0, 16, 16, 16, 16);
-    const __m256i high = _mm256_setr_epi32(16, 16, 16, 16, 0, 0, 0, 0);
+static inline int odd_block(int k, const int block_bytes) {
+    return block_bytes == 22 ? (2 * k + 7) % 8 : 2 * k + 1;
+}
+
+/* The scales at `offset` of 8 rows, and those of the 7 blocks that follow, as words: t[k] holds those of block 2k, in
+ * the order of the rows, then those of block odd_block(k). With 17 bytes the upper byte of each is anything. */
+static inline __attribute__((always_inline)) void load_scales8x8(
+    const uint8_t *const rows[8], size_t offset, const int block_bytes, __m256i t[4]) {
+    const int down = block_bytes == 17 ? 8 : 16;
+    const __m256i low = _mm256_setr_epi32(0, 0, 0, 0, down, down, down, down);
+    const __m256i high = _mm256_sub_epi32(_mm256_set1_epi32(16), low);
     __m256i pairs[4]; /* of rows, a word each of a lane */
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        __m256i a = row_halves18(rows[2 * i] + offset), b = row_halves18(rows[2 * i + 1] + offset);
+        __m256i a = row_scales(rows[2 * i] + offset, block_bytes);
+        __m256i b = row_scales(rows[2 * i + 1] + offset, block_bytes);
         pairs[i] = _mm256_blend_epi16(_mm256_srlv_epi32(a, low), _mm256_sllv_epi32(b, high), 0xAA);
     }
     transpose4(pairs, t);
