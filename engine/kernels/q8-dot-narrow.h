@@ -29,8 +29,7 @@ static inline int32_t q8_lane_start(int32_t start16, const int excess, const boo
     return start16;
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(
-    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
     s->narrow = start;
 }
 

@@ -16,8 +16,7 @@ static inline int32_t q8_start_of(const int8_t *bytes, int32_t sum) {
     return Q8_RAISE_BITS - 128 * sum;
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(
-    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
     *s = (Q8Sum){}; /* zeros */
 }
 

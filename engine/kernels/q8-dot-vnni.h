@@ -26,9 +26,8 @@ static inline int32_t q8_lane_start(int32_t start16, const int excess, const boo
     return (start16 - Q8_RAISE_BITS) / 128 * excess + (raised ? Q8_RAISE_BITS : 0);
 }
 
-static inline __attribute__((always_inline)) void q8_sum_start(
-    Q8Sum *s, const bool takes_start, const bool raised, VI start) {
-    s->wide = takes_start ? start : vi_set32(raised ? Q8_RAISE_BITS : 0);
+static inline __attribute__((always_inline)) void q8_sum_start(Q8Sum *s, const bool takes_start, VI start) {
+    s->wide = takes_start ? start : vi_set32(Q8_RAISE_BITS);
 }
 
 static inline __attribute__((always_inline)) void q8_sum_add(
@@ -36,9 +35,9 @@ static inline __attribute__((always_inline)) void q8_sum_add(
     s->wide = vi_dot(s->wide, w, x);
 }
 
-/* Of two sums that did not start raised. */
+/* Of two sums one of which started raised, still too high by Q8_RAISE. */
 static inline __attribute__((always_inline)) VF q8_sum_both(const Q8Sum *a, const Q8Sum *b, const int bits) {
-    return vf_from_int(vi_add32(a->wide, b->wide));
+    return vf_from_bits(vi_add32(a->wide, b->wide));
 }
 
 /* Of the sums' chunks every other one; see simd-*.h. */

@@ -97,7 +97,7 @@ static inline __attribute__((always_inline)) void q8_sums(const Q8Kind kind, con
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
-            q8_sum_start(&sums[i][g], takes_start, true, vi_set32(takes_start ? q8_start(&x[i][b], whole, h) : 0));
+            q8_sum_start(&sums[i][g], takes_start, vi_set32(takes_start ? q8_start(&x[i][b], whole, h) : 0));
 #pragma GCC unroll 8
     for (int j = 0; j < steps; j++) {
 #pragma GCC unroll 8

@@ -72,9 +72,9 @@ static inline __attribute__((always_inline)) int strip_excess(const StripFormat 
     return f.kind->bits == 8 ? 128 : f.kind->offset;
 }
 
-/* A tile's two sums that are to share a scale are added before it, which raised they could not be. */
-static inline __attribute__((always_inline)) bool strip_raised(const StripFormat f) {
-    return f.kind->scales != Q8_WHOLE;
+/* Of a tile's two sums that are added before they are scaled, only one is raised. */
+static inline __attribute__((always_inline)) bool strip_raised(const StripFormat f, int half) {
+    return half == 0 || f.kind->scales != Q8_WHOLE;
 }
 
 static inline __attribute__((always_inline)) void strip_x_set(
@@ -88,7 +88,7 @@ static inline __attribute__((always_inline)) void strip_x_set(
             int tile, half;
             strip_element(f, set, c, i, &tile, &half);
             memcpy(&bytes[i][16 * c], x[tile].q + 16 * half, 16);
-            start[4 * c + i] = q8_lane_start(x[tile].start16[half], strip_excess(f), strip_raised(f));
+            start[4 * c + i] = q8_lane_start(x[tile].start16[half], strip_excess(f), strip_raised(f, half));
         }
     VI v[4];
     for (int i = 0; i < 4; i++)
@@ -120,14 +120,14 @@ static inline __attribute__((always_inline)) void strip_x(const StripFormat f, c
 static inline __attribute__((always_inline)) Q8Sum strip_sum(
     const StripFormat f, const VI w[4], const VI x[4], VI start, const int steps) {
     Q8Sum sum;
-    q8_sum_start(&sum, q8_takes_start(*f.kind), strip_raised(f), start);
+    q8_sum_start(&sum, true, start);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
         q8_sum_add(&sum, f.kind->bits, j, steps, w[j], x[j]);
     return sum;
 }
 
-/* The sums of whole tiles; exact, as they are below 2^24. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
+/* The sums of whole tiles. Lane (STRIP_WIDTH * p + w, i): strip_tile(p, i) of row w. */
 static inline __attribute__((always_inline)) VF strip_whole(const StripFormat f, const StripSets *w, const StripX *x) {
     Q8Sum a = strip_sum(f, w->a, x->q.a, x->start_a, 8), b = strip_sum(f, w->b, x->q.b, x->start_b, 8);
     if (f.order == STRIP_HALVES)
@@ -197,7 +197,9 @@ static inline __attribute__((always_inline)) VF strip_products(
         return vf_fma(tile->scale[1], sums[1], q8_chain(sums[0], tile->scale[0], q8_lower_of(*f.kind, tile), false));
     }
     VF sum = f.order == STRIP_TILE_FOURS ? turned[0][b % 4][b / 4] : turned[0][b / 2][b % 2];
-    return f.kind->scales == Q8_WHOLE ? vf_mul(tile->scale[0], sum) : sum;
+    if (f.kind->scales == Q8_HALVES_OF_X)
+        return sum;
+    return q8_chain(sum, tile->scale[0], q8_lower_of(*f.kind, tile), false);
 }
 
 /* acc plus the first n_tiles of the strip. */
