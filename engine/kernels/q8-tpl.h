@@ -122,8 +122,7 @@ static inline __attribute__((always_inline)) VF q8_less_min(
     return vf_fnma(t->min[1], vf_set(x->total), products);
 }
 
-/* acc += a tile's products, which have one scale already: that of the side whose scales are for 16 elements, else w's.
- */
+/* acc += a tile's products, which have one scale already: that of the side that has them for 16 elements, else w's. */
 static inline __attribute__((always_inline)) VF q8_scale(
     const Q8Kind kind, const Q8Tile *t, const Q8Block *x, VF products, VF acc) {
     if (kind.scales != Q8_HALVES_OF_X)

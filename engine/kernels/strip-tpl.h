@@ -365,8 +365,8 @@ static inline void strip_ready(const Matmul *m, const uint8_t *row, size_t s, St
 }
 
 /* With more rows of x, tiles share what is unpacked among more of them than strips do; with fewer, strips keep up
- * better with the memory, of which weights of 8 bits are the most. Where scales stay integers, tiles are
- * better from two rows on. */
+ * better with the memory, of which weights of 8 bits are the most. Where scales stay integers, tiles are better from
+ * two rows on. */
 static inline __attribute__((always_inline)) size_t strip_rows_max(const Q8Kind kind) {
     return q8_word_scales(kind) ? 1 : kind.bits == 8 ? STRIP_MAX_ROWS : STRIP_MAX_ROWS - 1;
 }
