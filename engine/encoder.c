@@ -24,7 +24,7 @@ static size_t cut_arena(Encoder *en, uint8_t *base) {
     const Config *c = &en->model->config;
     size_t rows = en->max_tokens;
     Pass *p = &en->pass;
-    Cutter cutter = {.base = base, .q8 = model_wants_q8(en->model, p->kernels)};
+    Cutter cutter = {.base = base, .formats = model_inputs(en->model, p->kernels)};
 
     p->rows = cut(&cutter, rows, sizeof(*p->rows));
     p->normed = cut_rows(&cutter, rows, c->n_embd);
@@ -154,7 +154,8 @@ static void encode(void *userdata, unsigned i) {
         layer_norm(w, &l->attn_post_norm, &l->attn_post_norm_bias, ffn_input(w->pass, l));
         ffn(w, en, l);
         bool last = layer == en->model->config.n_layers - 1; /* whose rows go into no product */
-        layer_norm(w, &l->ffn_post_norm, &l->ffn_post_norm_bias, last ? ACT_F32 : attention_input(w->pass, l + 1));
+        layer_norm(
+            w, &l->ffn_post_norm, &l->ffn_post_norm_bias, last ? act_set(ACT_F32) : attention_input(w->pass, l + 1));
     }
 }
 

@@ -15,7 +15,7 @@ struct Forward {
     float *logits;
     uint8_t *arena; /* owned, mapped: pages that a small batch never touches cost nothing */
     size_t arena_bytes;
-    bool wants_q8; /* some product takes its rows in bytes */
+    ActFormats inputs; /* that products take their rows in */
 
     /* of the step under way */
     const BatchRun *runs;
@@ -89,7 +89,7 @@ static size_t cut_arena(Forward *f, uint8_t *base) {
     const Config *c = &f->model->config;
     size_t rows = f->options.max_rows, n_threads = threads_count(f->pass.threads);
     Pass *p = &f->pass;
-    Cutter cutter = {.base = base, .q8 = f->wants_q8};
+    Cutter cutter = {.base = base, .formats = f->inputs};
 
     p->rows = cut(&cutter, rows, sizeof(*p->rows));
     p->tasks = cut(&cutter, rows, sizeof(*p->tasks));
@@ -145,7 +145,7 @@ int forward_new(const Model *m, const ForwardOptions *o, Forward **ret, Error *e
     r = kernels_select(&f->pass.kernels, e);
     if (r < 0)
         return r;
-    f->wants_q8 = model_wants_q8(m, f->pass.kernels);
+    f->inputs = model_inputs(m, f->pass.kernels);
     r = threads_new(o->n_threads > 0 ? o->n_threads : threads_for(m->info->file_bytes), &f->pass.threads, e);
     if (r < 0)
         return r;

@@ -21,6 +21,7 @@ static void float_fill(Kernels *k) {
     k->matmul[TENSOR_F32] = matmul_f32;
     k->matmul[TENSOR_F16] = matmul_f16;
     k->matmul[TENSOR_BF16] = matmul_bf16;
+    k->act[TENSOR_F16] = k->act[TENSOR_BF16] = ACT_F32; /* whatever a tier below takes */
     k->dequantize[TENSOR_F16] = unpack_f16;
     k->dequantize[TENSOR_BF16] = unpack_bf16;
 

@@ -10,6 +10,9 @@
 #define Q8_FEW_DEPTH 16
 /* many rows of x: those of the next register tile are fetched; here that costs more than it saves */
 #define Q8_FETCHES_X false
+/* the same for halves, and up to how many rows of x share no tiles */
+#define Q14_DEPTH    16
+#define Q14_FEW_ROWS 5
 
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"
@@ -17,9 +20,12 @@
 #include "q8-dot-narrow.h"
 #include "q8-table-tpl.h"
 
+#include "q14-tpl.h"
+
 void kernels_fill_avx2(Kernels *k) {
     float_fill(k);
     q8_fill(k);
+    q14_fill(k);
     k->dequantize[TENSOR_Q8_0] = unpack_q8_0;
     k->dequantize[TENSOR_Q4_0] = unpack_q4_0;
     k->dequantize[TENSOR_Q4_K] = unpack_q4_k;

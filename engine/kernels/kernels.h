@@ -19,14 +19,23 @@
 /* What a product takes its rows of x as. Quantised weights meet x rounded to 8 bits in blocks with a scale each, so
  * that the products are of integers. Where weights come in blocks of 32, it is usual to round x in such blocks too;
  * those of 16 have three quarters of their error. Where weights come in super-blocks, x is usually rounded in blocks of
- * 256; those of 32 have half of their error, and cost a sixth less than those of 16. In order: products that take a
- * format take those after it too, but for floats. */
+ * 256; those of 32 have half of their error, and cost a sixth less than those of 16. Products that take the one take
+ * the other too.
+ *
+ * Halves and bfloats meet x rounded to 14 bits, and are rounded so themselves by the product, 128 elements with a
+ * scale: their error together is about half of what rounding x to halves gives, as is usual, and integers multiply
+ * twice as fast as floats. They take floats too: the product's `act` says what there is. */
 typedef enum ActFormat {
     ACT_F32,
     ACT_Q8_16, /* Q8Block[k / Q8_UNIT] */
     ACT_Q8_32, /* the same, both scales of a block being one */
+    ACT_Q14,   /* Q14Block[k / Q8_UNIT], the last of which may lack elements */
     ACT_FORMAT_COUNT,
 } ActFormat;
+
+static inline bool act_is_q8(ActFormat format) {
+    return format == ACT_Q8_16 || format == ACT_Q8_32;
+}
 
 #define Q8_UNIT 32u /* k, and every range of a row that is quantised at a time, are multiples of this */
 
@@ -49,9 +58,26 @@ typedef struct Q8Block {
     int32_t start16[2];
 } Q8Block;
 
+/* Words so small that the sum over a block of weights as small fits an integer of 32 bits. */
+#define Q14_MAX  8191.0f
+#define Q14_TINY 1e-30f /* largest magnitudes below that count as zeros: their inverse might overflow */
+
+typedef struct Q14Block {
+    int16_t q[Q8_UNIT]; /* x[i] = d * q[..]: of every two vectors the lanes in turn, as wide as a tier's are */
+    float d;
+} Q14Block;
+
 /* Bytes of a row of either kind: an odd number of lines, so that several rows do not meet in one set of a cache. */
 static inline size_t q8_row_bytes(size_t k) {
     return ((k + Q8_UNIT - 1) / Q8_UNIT | 1) * sizeof(Q8Block);
+}
+
+static inline size_t q14_row_bytes(size_t k) {
+    return (((k + Q8_UNIT - 1) / Q8_UNIT * sizeof(Q14Block) + 63) / 64 | 1) * 64;
+}
+
+static inline size_t act_row_bytes(ActFormat format, size_t k) {
+    return format == ACT_F32 ? k * sizeof(float) : format == ACT_Q14 ? q14_row_bytes(k) : q8_row_bytes(k);
 }
 
 /* y[r][o] = sum over i < k of w[o][i] * x[r][i], for o < n_out and r < n_rows. */
@@ -59,11 +85,12 @@ typedef struct Matmul {
     const QuantTraits *traits; /* of the weights */
     const uint8_t *w;          /* [n_out] rows of k elements, w_stride bytes apart; any alignment */
     size_t w_stride;
-    const uint8_t *x; /* [n_rows] in the format that the table says, x_stride bytes apart, aligned to floats */
+    const uint8_t *x; /* [n_rows], x_stride bytes apart, aligned to floats */
     size_t x_stride;
     float *y; /* [n_rows], y_stride floats apart */
     size_t y_stride;
     size_t n_out, n_rows, k; /* k: whole blocks */
+    ActFormat act;           /* of x */
 } Matmul;
 
 /* Positions whose keys lie together; see key-columns.h. */
@@ -102,7 +129,7 @@ typedef struct Kernels {
     /* Exact values of n elements, whole blocks: the same bits in every tier. NULL where the traits have none. */
     void (*dequantize[TENSOR_TYPE_COUNT])(const void *blocks, float *out, size_t n);
     void (*matmul[TENSOR_TYPE_COUNT])(const Matmul *m);
-    ActFormat act[TENSOR_TYPE_COUNT]; /* of matmul's x */
+    ActFormat act[TENSOR_TYPE_COUNT]; /* that matmul wants x in */
     /* Elements [begin, begin + n) of x to their places in a row of bytes. NULL of floats, and in a tier that takes
      * nothing else. */
     void (*quantize[ACT_FORMAT_COUNT])(const float *x, uint8_t *row, size_t k, size_t begin, size_t n);

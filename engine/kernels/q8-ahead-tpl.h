@@ -39,12 +39,11 @@ typedef struct Q8Ahead {
     const uint8_t *const *row, *const *end; /* the next row, and behind the last */
 } Q8Ahead;
 
-static inline Q8Chunks q8_chunks(const Matmul *m, size_t depth) {
-    const size_t n_tiles = m->k / Q8_UNIT, per_block = m->traits->block_size / Q8_UNIT;
+static inline Q8Chunks q8_chunks(const Matmul *m, size_t n_tiles, size_t depth) {
     return (Q8Chunks){
         .depth = depth,
         .n = (n_tiles + depth - 1) / depth,
-        .bytes = MIN(depth, n_tiles) / per_block * m->traits->block_bytes,
+        .bytes = MIN(depth, n_tiles) * Q8_UNIT / m->traits->block_size * m->traits->block_bytes,
     };
 }
 

@@ -337,42 +337,72 @@ static inline Q8Lanes q8_lanes(const Matmul *m, size_t width, size_t turn) {
     return l;
 }
 
-/* Outputs that do not lie side by side come together in `sums` first. */
-static inline void q8_spread(const Matmul *m, const Q8Lanes *l, const float sums[Q8_FEW_ROWS][Q8_WIDTH]) {
-    for (size_t r = 0; r < m->n_rows; r++)
+/* A product on its way through tiles. */
+typedef struct Q8Product {
+    Q8Chunks chunks;
+    size_t last; /* tiles of the last one */
+    Q8Pace pace, last_pace;
+    bool few;    /* rows of x: their outputs do not lie side by side, and come together in `sums` first */
+    Matmul part; /* the product, or what goes there */
+    float sums[Q8_FEW_ROWS][Q8_WIDTH] __attribute__((aligned(64)));
+} Q8Product;
+
+/* Of rows of n_tiles tiles, `width` of them at a time. */
+static inline __attribute__((always_inline)) void q8_product(
+    const Matmul *m, size_t n_tiles, size_t width, size_t depth, Q8Product *ret) {
+    ret->chunks = q8_chunks(m, n_tiles, depth);
+    ret->last = n_tiles - (ret->chunks.n - 1) * depth;
+    ret->pace = q8_pace(m, &ret->chunks, width, depth);
+    ret->last_pace = q8_pace(m, &ret->chunks, width, ret->last);
+    ret->few = m->n_rows <= Q8_FEW_ROWS;
+    ret->part = *m;
+    if (ret->few) {
+        ret->part.y = ret->sums[0];
+        ret->part.y_stride = ret->part.n_out = Q8_WIDTH;
+    }
+}
+
+static inline size_t q8_chunk_tiles(const Q8Product *p, size_t chunk) {
+    return chunk + 1 < p->chunks.n ? p->chunks.depth : p->last;
+}
+
+/* What is fetched during a chunk. */
+static inline Q8Ahead q8_chunk_ahead(const Matmul *m, const Q8Product *p, const Q8Lanes *l, size_t chunk) {
+    return q8_ahead(m, l, &p->chunks, chunk + 1 < p->chunks.n ? &p->pace : &p->last_pace, chunk);
+}
+
+/* Among the outputs of p->part. */
+static inline size_t q8_first_output(const Q8Product *p, const Q8Lanes *l) {
+    return p->few ? 0 : l->first;
+}
+
+/* At the end of a turn. */
+static inline void q8_spread(const Matmul *m, const Q8Product *p, const Q8Lanes *l) {
+    for (size_t r = 0; p->few && r < m->n_rows; r++)
         for (size_t i = 0; i < l->n; i += VF_LANES)
             store_apart(m->y + r * m->y_stride + l->first + i * l->step, l->step, MIN(l->n - i, (size_t)VF_LANES),
-                vf_load(&sums[r][i]));
+                vf_load(&p->sums[r][i]));
 }
 
 /* y[r][o] for all rows and outputs, a turn of lanes at a time, and of each a chunk of the rows at a time. */
 static inline __attribute__((always_inline)) void q8_matmul(
     const Matmul *m, const Q8Kind kind, Q8Unpack *unpack, Q8Rows *multiply) {
     Q8Tile tiles[Q8_GROUPS][Q8_DEPTH];
-    float sums[Q8_FEW_ROWS][Q8_WIDTH] __attribute__((aligned(64)));
-    const bool few = m->n_rows <= Q8_FEW_ROWS;
+    Q8Product p;
     /* where memory is what limits, the fewer rows of weights are read side by side, the better it keeps up */
-    const size_t width = m->n_rows < Q8_ROWS ? VF_LANES : Q8_WIDTH, n_tiles = m->k / Q8_UNIT;
-    const Q8Chunks chunks = q8_chunks(m, q8_depth(kind, m->n_rows));
-    const size_t last = n_tiles - (chunks.n - 1) * chunks.depth; /* tiles of the last one */
-    const Q8Pace pace = q8_pace(m, &chunks, width, chunks.depth), last_pace = q8_pace(m, &chunks, width, last);
-    Matmul part = *m;
-    if (few) {
-        part.y = sums[0];
-        part.y_stride = part.n_out = Q8_WIDTH;
-    }
+    const size_t width = m->n_rows < Q8_ROWS ? VF_LANES : Q8_WIDTH;
+    q8_product(m, m->k / Q8_UNIT, width, q8_depth(kind, m->n_rows), &p);
 
     for (size_t turn = 0; turn * width < m->n_out; turn++) {
         const Q8Lanes l = q8_lanes(m, width, turn);
-        for (size_t c = 0; c < chunks.n; c++) {
-            size_t at = c * chunks.depth, n = c + 1 < chunks.n ? chunks.depth : last;
-            Q8Ahead ahead = q8_ahead(m, &l, &chunks, c + 1 < chunks.n ? &pace : &last_pace, c);
+        for (size_t c = 0; c < p.chunks.n; c++) {
+            const size_t at = c * p.chunks.depth, n = q8_chunk_tiles(&p, c);
+            Q8Ahead ahead = q8_chunk_ahead(m, &p, &l, c);
             for (size_t g = 0; g < l.groups; g++)
                 for (size_t i = 0; i < n; i += Q8_GROUP)
                     unpack(l.rows + g * VF_LANES, at + i, MIN((size_t)Q8_GROUP, n - i), tiles[g] + i);
-            multiply((int)l.groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, &part, at, few ? 0 : l.first, &ahead);
+            multiply((int)l.groups, (const Q8Tile(*)[Q8_DEPTH])tiles, n, &p.part, at, q8_first_output(&p, &l), &ahead);
         }
-        if (few)
-            q8_spread(m, &l, sums);
+        q8_spread(m, &p, &l);
     }
 }

@@ -410,6 +410,84 @@ static inline VF vf_high_chunks(VF a, VF b) {
     return _mm256_permute2f128_ps(a, b, 0x31);
 }
 
+/* ---------------------------------------------------------------------------------------- words, see q14-tpl.h */
+
+static inline VI vi_set16(int x) {
+    return _mm256_set1_epi16((short)x);
+}
+
+static inline VI vi_max_u16(VI a, VI b) {
+    return _mm256_max_epu16(a, b);
+}
+
+static inline VI vi_from_bits(VF x) {
+    return _mm256_castps_si256(x);
+}
+
+/* The lower words of the lanes of a, and those of b above them. */
+static inline VI vi_pack_low(VI a, VI b) {
+    return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xAA);
+}
+
+/* Two words for every lane. */
+static inline VI vi_two_of(const int16_t *x) {
+    int32_t words;
+    memcpy(&words, x, sizeof(words));
+    return _mm256_set1_epi32(words);
+}
+
+static inline VI max_of_pairs16(VI a, VI b) {
+    return _mm256_max_epu16(_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
+}
+
+static inline VI max_of_pairs32(VI a, VI b) {
+    return _mm256_max_epu16(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+
+static inline VI max_of_pairs64(VI a, VI b) {
+    return _mm256_max_epu16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+/* out[i] = the largest word of v[i], unsigned */
+static inline __attribute__((always_inline)) void vi_max_words(const VI v[VF_LANES], uint16_t out[VF_LANES]) {
+    VI a = max_of_pairs32(max_of_pairs16(v[0], v[1]), max_of_pairs16(v[2], v[3]));
+    VI b = max_of_pairs32(max_of_pairs16(v[4], v[5]), max_of_pairs16(v[6], v[7]));
+    VI all = max_of_pairs64(a, b);
+    __m128i largest = _mm_max_epu16(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    _mm_storeu_si128((__m128i *)out, largest);
+}
+
+static inline VI sum_of_pairs32(VI a, VI b) {
+    return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+
+static inline VI sum_of_pairs64(VI a, VI b) {
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+/* Lane i: the sum of the lanes of v[i]. */
+static inline __attribute__((always_inline)) VI vi_sum_lanes(const VI v[VF_LANES]) {
+    VI a = sum_of_pairs64(sum_of_pairs32(v[0], v[1]), sum_of_pairs32(v[2], v[3]));
+    VI b = sum_of_pairs64(sum_of_pairs32(v[4], v[5]), sum_of_pairs32(v[6], v[7]));
+    return _mm256_add_epi32(vi_even_chunks(a, b), vi_odd_chunks(a, b));
+}
+
+/* Two vectors of each row, v[2 * l] and v[2 * l + 1]: lane l of t[j] is lane j of the first of row l, and of t[8 + j]
+ * that of the second. */
+static inline __attribute__((always_inline)) void vi_columns(const VI v[2 * VF_LANES], VI t[2 * VF_LANES]) {
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        VI low[4], high[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            low[i] = vi_even_chunks(v[2 * i + h], v[2 * (i + 4) + h]);
+            high[i] = vi_odd_chunks(v[2 * i + h], v[2 * (i + 4) + h]);
+        }
+        vi_transpose4(low, t + 8 * h);
+        vi_transpose4(high, t + 8 * h + 4);
+    }
+}
+
 /* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */
 
 /* Byte i with its sign turned where bit i is set. */

@@ -14,11 +14,12 @@ size_t attention_mla_scratch(const Config *c, uint32_t max_rows) {
     if (c->latent.kv_rank == 0)
         return 0;
     size_t widest = MAX(c->latent.nope, c->latent.kv_rank);
-    size_t bytes = max_rows * q8_row_bytes(widest);
+    size_t bytes = max_rows * MAX(q8_row_bytes(widest), q14_row_bytes(widest));
     return MAX((size_t)c->latent.nope * c->latent.kv_rank + max_rows, bytes / sizeof(float));
 }
 
-/* y[r] = rows [first, first + n_out) of a matrix times x[r]; the bytes of x, where wanted, are made in the scratch. */
+/* y[r] = rows [first, first + n_out) of a matrix times x[r]; the bytes or words of x, where wanted, are made in the
+ * scratch. */
 static void product(Worker *w, const Tensor *t, size_t first, size_t n_out, const float *x, size_t x_stride, float *y,
     size_t y_stride) {
     const Pass *p = w->pass;
@@ -33,14 +34,14 @@ static void product(Worker *w, const Tensor *t, size_t first, size_t n_out, cons
         .n_out = n_out,
         .n_rows = p->n_rows,
         .k = t->ne[0],
+        .act = p->kernels->act[t->type],
     };
-    ActFormat format = product_input(p, t);
-    if (format != ACT_F32) {
+    if (m.act != ACT_F32) {
         uint8_t *rows = (uint8_t *)w->scratch;
         m.x = rows;
-        m.x_stride = q8_row_bytes(m.k);
+        m.x_stride = act_row_bytes(m.act, m.k);
         for (uint32_t r = 0; r < p->n_rows; r++)
-            p->kernels->quantize[format](x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
+            p->kernels->quantize[m.act](x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
     }
     p->kernels->matmul[t->type](&m);
 }
@@ -146,8 +147,8 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
     const LatentConfig *m = &c->latent;
     size_t from_stride = (size_t)c->n_heads * m->kv_rank, to_stride = (size_t)c->n_heads * m->v_dim, begin, end;
     const Tensor *t = l->attn_v_b.data ? &l->attn_v_b : &l->attn_kv_b;
-    ActFormat format = product_input(p, &l->attn_output);
-    bool by_head = m->v_dim % Q8_UNIT == 0; /* a head's bytes are its own */
+    ActFormats formats = product_input(p, &l->attn_output);
+    bool by_head = m->v_dim % Q8_UNIT == 0; /* a head's bytes, and its words, are its own */
 
     while (threads_next(p->threads, c->n_heads, 1, &begin, &end))
         for (size_t head = begin; head < end; head++) {
@@ -155,10 +156,11 @@ void attention_mla_output(Worker *w, const LayerWeights *l) {
             product(w, t, first, m->v_dim, p->attended.x + head * m->kv_rank, from_stride, p->heads.x + head * m->v_dim,
                 to_stride);
             for (uint32_t r = 0; by_head && r < p->n_rows; r++)
-                quantize_part(p, format, p->heads, r, to_stride, head * m->v_dim, m->v_dim);
+                quantize_part(p, formats, p->heads.x + r * to_stride + head * m->v_dim, p->heads, r, to_stride,
+                    head * m->v_dim, m->v_dim);
         }
     threads_barrier(p->threads);
     if (!by_head)
-        quantize(w, format, p->heads, p->n_rows, to_stride);
+        quantize(w, formats, p->heads, p->n_rows, to_stride);
     residual(w, &l->attn_output, NULL, &l->attn_post_norm, p->heads);
 }

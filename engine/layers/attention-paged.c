@@ -133,7 +133,7 @@ static void row_scores(const Pass *p, const uint8_t *keys, uint32_t n, float *sc
     size_t width = p->config->head_dim_k, stride = p->kv.k_row_bytes;
     TensorType type = kv_tensor_type(p->kv.type);
 
-    if (p->kernels->act[type] != ACT_F32) {
+    if (act_is_q8(p->kernels->act[type])) {
         for (uint32_t j = 0; j < n; j++)
             p->kernels->dequantize[type](keys + j * stride, t->unpacked + j * width, width);
         keys = (const uint8_t *)t->unpacked;
@@ -151,6 +151,7 @@ static void row_scores(const Pass *p, const uint8_t *keys, uint32_t n, float *sc
         .n_out = n,
         .n_rows = t->n,
         .k = width,
+        .act = ACT_F32,
     };
     p->kernels->matmul[type](&m);
 }

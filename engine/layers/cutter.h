@@ -5,9 +5,9 @@
 #include "layers/pass.h"
 
 typedef struct Cutter {
-    uint8_t *base; /* NULL: only measure */
-    size_t used;   /* bytes */
-    bool q8;       /* some product of the model takes its rows in bytes: model_wants_q8() */
+    uint8_t *base;      /* NULL: only measure */
+    size_t used;        /* bytes */
+    ActFormats formats; /* that rows are wanted in: model_inputs() */
 } Cutter;
 
 static inline void *cut(Cutter *c, size_t n, size_t size) {
@@ -16,10 +16,12 @@ static inline void *cut(Cutter *c, size_t n, size_t size) {
     return p;
 }
 
-/* Rows in floats and, where wanted, in bytes. */
+/* Rows in floats and, where wanted, in bytes and in words. */
 static inline Rows cut_rows(Cutter *c, size_t n, size_t width) {
     Rows r = {.x = cut(c, n * width, sizeof(float))};
-    if (c->q8)
+    if (c->formats & (act_set(ACT_Q8_16) | act_set(ACT_Q8_32)))
         r.q8 = cut(c, n, q8_row_bytes(width));
+    if (c->formats & act_set(ACT_Q14))
+        r.q14 = cut(c, n, q14_row_bytes(width));
     return r;
 }

@@ -22,10 +22,11 @@ void ffn_activate(const Pass *p, float *y, float *x, size_t n) {
         p->kernels->silu_mul(y, x, n);
 }
 
-/* Bytes are made of what is still in the worker's cache; the floats of a prompt's rows would only go to memory. */
+/* Bytes or words are made of what is still in the worker's cache; the floats of a prompt's rows would only go to
+ * memory. */
 void ffn_gate_up_range(Worker *w, const GateUp *g, size_t begin, size_t end) {
     const Pass *p = w->pass;
-    const bool floats = g->format == ACT_F32;
+    const bool floats = g->formats == act_set(ACT_F32);
     size_t n_ff = g->gate->ne[1], n = end - begin, stride = floats ? n_ff : n;
     float *gated = floats ? g->hidden.x + begin : w->scratch, *up = w->scratch + (size_t)g->n_rows * n;
 
@@ -34,7 +35,7 @@ void ffn_gate_up_range(Worker *w, const GateUp *g, size_t begin, size_t end) {
     for (uint32_t r = 0; r < g->n_rows; r++) {
         ffn_activate(p, gated + r * stride, up + r * n, n);
         if (!floats)
-            p->kernels->quantize[g->format](gated + r * n, g->hidden.q8 + r * q8_row_bytes(n_ff), n_ff, begin, n);
+            quantize_part(p, g->formats, gated + r * n, g->hidden, r, n_ff, begin, n);
     }
 }
 
@@ -57,7 +58,7 @@ GateUp ffn_dense_gate_up(const Pass *p, const LayerWeights *l) {
         .in = p->normed,
         .n_rows = p->n_rows,
         .hidden = p->hidden,
-        .format = product_input(p, &l->ffn_down),
+        .formats = product_input(p, &l->ffn_down),
     };
 }
 

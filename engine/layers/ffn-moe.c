@@ -135,6 +135,8 @@ static void gather(Worker *w) {
             memcpy(to.x, from.x, n_embd * sizeof(float));
             if (to.q8)
                 memcpy(to.q8, from.q8, q8_row_bytes(n_embd));
+            if (to.q14)
+                memcpy(to.q14, from.q14, q14_row_bytes(n_embd));
         }
     threads_barrier(p->threads);
 }
@@ -221,7 +223,7 @@ static void gate_up_range(Worker *w, const LayerWeights *l, uint32_t expert, siz
         .in = expert_rows(p, expert),
         .n_rows = t->first[expert + 1] - first,
         .hidden = rows_from(t->hidden, first, p->config->experts.n_ff),
-        .format = product_input(p, &l->experts_down),
+        .formats = product_input(p, &l->experts_down),
     };
     ffn_gate_up_range(w, &g, begin, end);
 }
@@ -234,7 +236,7 @@ static void shared_gate_up_range(Worker *w, const LayerWeights *l, size_t begin,
         .in = p->normed,
         .n_rows = p->n_rows,
         .hidden = p->hidden,
-        .format = product_input(p, &l->shared_down),
+        .formats = product_input(p, &l->shared_down),
     };
     ffn_gate_up_range(w, &g, begin, end);
 }

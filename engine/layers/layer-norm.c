@@ -16,7 +16,7 @@ static void layer_norm_row(float *x, const float *weight, const float *bias, siz
         x[i] = (float)((x[i] - mean) * factor) * weight[i] + bias[i];
 }
 
-void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormat format) {
+void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormats formats) {
     Pass *p = w->pass;
     size_t n = p->config->n_embd, begin, end;
 
@@ -24,7 +24,7 @@ void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormat f
         for (size_t r = begin; r < end; r++) {
             layer_norm_row(
                 p->x + r * n, (const float *)weight->data, (const float *)bias->data, n, p->config->norm_eps);
-            quantize_row(p, format, p->normed, r, n);
+            quantize_row(p, formats, p->normed, r, n);
         }
     threads_barrier(p->threads);
 }

@@ -16,84 +16,99 @@ size_t linear_grain(const Pass *p, const Tensor *weight, size_t n_out) {
 }
 
 /* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
-bool model_wants_q8(const Model *m, const Kernels *k) {
+ActFormats model_inputs(const Model *m, const Kernels *k) {
     _Static_assert(sizeof(LayerWeights) % sizeof(Tensor) == 0, "LayerWeights has more than tensors");
-    bool wants = k->act[m->weights.output.type] != ACT_F32;
+    ActFormats formats = act_set(k->act[m->weights.output.type]);
     for (uint32_t i = 0; i < m->config.n_layers; i++) {
         const Tensor *tensors = (const Tensor *)&m->weights.layers[i];
         for (size_t j = 0; j < sizeof(LayerWeights) / sizeof(Tensor); j++)
-            wants = wants || (tensors[j].data && k->act[tensors[j].type] != ACT_F32);
+            if (tensors[j].data)
+                formats |= act_set(k->act[tensors[j].type]);
     }
-    return wants;
+    return formats;
 }
 
-/* Rows with one scale for 32 elements serve every kind of weights, those with two not. */
-static ActFormat rows_for(const Pass *p, const Tensor *const *weights, size_t n) {
-    ActFormat format = ACT_F32;
+static ActFormats rows_for(const Pass *p, const Tensor *const *weights, size_t n) {
+    ActFormats formats = 0;
     for (size_t i = 0; i < n; i++)
         if (weights[i]->data)
-            format = MAX(format, p->kernels->act[weights[i]->type]);
-    return format;
+            formats |= product_input(p, weights[i]);
+    return formats;
 }
 
-ActFormat attention_input(const Pass *p, const LayerWeights *l) {
+ActFormats attention_input(const Pass *p, const LayerWeights *l) {
     const Tensor *const weights[] = {&l->attn_q, &l->attn_k, &l->attn_v, &l->attn_q_a, &l->attn_kv_a};
     return rows_for(p, weights, ELEMENTSOF(weights));
 }
 
-ActFormat ffn_input(const Pass *p, const LayerWeights *l) {
+ActFormats ffn_input(const Pass *p, const LayerWeights *l) {
     const Tensor *const weights[] = {
         &l->ffn_gate, &l->ffn_up, &l->router, &l->experts_gate, &l->experts_up, &l->shared_gate, &l->shared_up};
     return rows_for(p, weights, ELEMENTSOF(weights));
 }
 
-ActFormat product_input(const Pass *p, const Tensor *weight) {
-    return p->kernels->act[weight->type];
+ActFormats product_input(const Pass *p, const Tensor *weight) {
+    return act_set(p->kernels->act[weight->type]);
 }
 
 #define QUANTIZE_RANGE 1024u /* elements, whole units of Q8_UNIT */
 
-void quantize_part(const Pass *p, ActFormat format, Rows in, size_t row, size_t k, size_t begin, size_t n) {
-    if (format != ACT_F32)
-        p->kernels->quantize[format](in.x + row * k + begin, in.q8 + row * q8_row_bytes(k), k, begin, n);
+/* Rows with one scale for 32 elements serve every kind of weights that takes bytes, those with two not. */
+void quantize_part(
+    const Pass *p, ActFormats formats, const float *x, Rows to, size_t row, size_t k, size_t begin, size_t n) {
+    if (formats & act_set(ACT_Q8_32))
+        p->kernels->quantize[ACT_Q8_32](x, to.q8 + row * q8_row_bytes(k), k, begin, n);
+    else if (formats & act_set(ACT_Q8_16))
+        p->kernels->quantize[ACT_Q8_16](x, to.q8 + row * q8_row_bytes(k), k, begin, n);
+    if (formats & act_set(ACT_Q14))
+        p->kernels->quantize[ACT_Q14](x, to.q14 + row * q14_row_bytes(k), k, begin, n);
 }
 
-void quantize_row(const Pass *p, ActFormat format, Rows in, size_t row, size_t k) {
-    quantize_part(p, format, in, row, k, 0, k);
+void quantize_row(const Pass *p, ActFormats formats, Rows in, size_t row, size_t k) {
+    quantize_part(p, formats, in.x + row * k, in, row, k, 0, k);
 }
 
-void quantize(Worker *w, ActFormat format, Rows in, size_t n_rows, size_t k) {
+void quantize(Worker *w, ActFormats formats, Rows in, size_t n_rows, size_t k) {
     Pass *p = w->pass;
-    if (format == ACT_F32)
+    if (!(formats & ~act_set(ACT_F32)))
         return;
 
     size_t per_row = (k + QUANTIZE_RANGE - 1) / QUANTIZE_RANGE, begin, end;
     while (threads_next(p->threads, n_rows * per_row, 1, &begin, &end)) {
-        size_t at = begin % per_row * QUANTIZE_RANGE;
-        quantize_part(p, format, in, begin / per_row, k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
+        size_t row = begin / per_row, at = begin % per_row * QUANTIZE_RANGE;
+        quantize_part(p, formats, in.x + row * k + at, in, row, k, at, MIN(k - at, (size_t)QUANTIZE_RANGE));
     }
     threads_barrier(p->threads);
 }
 
 Rows rows_from(Rows in, size_t first, size_t k) {
-    return (Rows){.x = in.x + first * k, .q8 = in.q8 ? in.q8 + first * q8_row_bytes(k) : NULL};
+    return (Rows){
+        .x = in.x + first * k,
+        .q8 = in.q8 ? in.q8 + first * q8_row_bytes(k) : NULL,
+        .q14 = in.q14 ? in.q14 + first * q14_row_bytes(k) : NULL,
+    };
+}
+
+static const uint8_t *rows_as(Rows in, ActFormat act) {
+    return act_is_q8(act) ? in.q8 : act == ACT_Q14 ? in.q14 : (const uint8_t *)in.x;
 }
 
 void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
     size_t end, float *y, size_t y_stride) {
     size_t k = weight->ne[0];
-    bool q8 = product_input(p, weight) != ACT_F32;
+    const ActFormat act = p->kernels->act[weight->type];
     Matmul m = {
         .traits = quant_traits(weight->type),
         .w = weight->data + begin * weight->row_bytes,
         .w_stride = weight->row_bytes,
-        .x = q8 ? in.q8 : (const uint8_t *)in.x,
-        .x_stride = q8 ? q8_row_bytes(k) : k * sizeof(float),
+        .x = rows_as(in, act),
+        .x_stride = act_row_bytes(act, k),
         .y = y,
         .y_stride = y_stride,
         .n_out = end - begin,
         .n_rows = n_rows,
         .k = k,
+        .act = act,
     };
     p->kernels->matmul[weight->type](&m);
     if (bias && bias->data)

@@ -1,6 +1,6 @@
 #include "layers/pass.h"
 
-void norm(Worker *w, const Tensor *weight, ActFormat format) {
+void norm(Worker *w, const Tensor *weight, ActFormats formats) {
     Pass *p = w->pass;
     size_t n = p->config->n_embd, begin, end;
 
@@ -8,7 +8,7 @@ void norm(Worker *w, const Tensor *weight, ActFormat format) {
         for (size_t r = begin; r < end; r++) {
             float *y = p->normed.x + r * n;
             p->kernels->rms_norm(y, p->x + r * n, (const float *)weight->data, n, p->config->norm_eps);
-            quantize_row(p, format, p->normed, r, n);
+            quantize_row(p, formats, p->normed, r, n);
         }
     threads_barrier(p->threads);
 }

@@ -28,12 +28,20 @@ static inline uint32_t attention_n_spans(uint32_t last_position) {
     return last_position / (SPAN_PAGES * KV_PAGE_TOKENS) + 1;
 }
 
-/* Rows of activations as floats and, for the products that take it, the same in bytes, which quantize() brings up to
- * date. q8 NULL: no weights of this model want it. */
+/* Rows of activations as floats and, for the products that take it, the same in bytes and in words, which quantize()
+ * brings up to date. NULL: no weights of this model want them. */
 typedef struct Rows {
     float *x;
-    uint8_t *q8; /* ACT_Q8_16 or ACT_Q8_32, as the weights want it that come next */
+    uint8_t *q8;  /* ACT_Q8_16 or ACT_Q8_32, as the weights want it that come next */
+    uint8_t *q14; /* ACT_Q14 */
 } Rows;
+
+/* A set: what several matrices want the rows in that they share. */
+typedef unsigned ActFormats;
+
+static inline ActFormats act_set(ActFormat format) {
+    return 1u << format;
+}
 
 /* Layers with a window may rotate otherwise than those that see everything. */
 typedef enum RopeKind {
@@ -109,35 +117,35 @@ typedef struct Linear {
     bool accumulate; /* y += instead of y = */
 } Linear;
 
-/* Some product of the model takes its rows in bytes. */
-bool model_wants_q8(const Model *m, const Kernels *k);
-/* What rows are to be quantised to for all the matrices that a layer's attention, or its feed-forward network, begins
- * with, or for one matrix. */
-ActFormat attention_input(const Pass *p, const LayerWeights *l);
-ActFormat ffn_input(const Pass *p, const LayerWeights *l);
-ActFormat product_input(const Pass *p, const Tensor *weight);
-/* Brings the bytes of rows of k elements up to date, unless floats are wanted: a phase of its own, or row by row as the
- * floats are made, or in parts of whole Q8_UNITs. */
-void quantize(Worker *w, ActFormat format, Rows in, size_t n_rows, size_t k);
-void quantize_part(const Pass *p, ActFormat format, Rows in, size_t row, size_t k, size_t begin, size_t n);
-void quantize_row(const Pass *p, ActFormat format, Rows in, size_t row, size_t k);
+/* What the products of a model take their rows in. */
+ActFormats model_inputs(const Model *m, const Kernels *k);
+/* What all the matrices take that a layer's attention, or its feed-forward network, begins with, or one matrix. */
+ActFormats attention_input(const Pass *p, const LayerWeights *l);
+ActFormats ffn_input(const Pass *p, const LayerWeights *l);
+ActFormats product_input(const Pass *p, const Tensor *weight);
+/* Brings the bytes and words of rows of k elements up to date, as far as they are wanted: a phase of its own, or row by
+ * row as the floats are made, or in parts of whole Q8_UNITs, up to the end of the row, from n floats elsewhere. */
+void quantize(Worker *w, ActFormats formats, Rows in, size_t n_rows, size_t k);
+void quantize_part(
+    const Pass *p, ActFormats formats, const float *x, Rows to, size_t row, size_t k, size_t begin, size_t n);
+void quantize_row(const Pass *p, ActFormats formats, Rows in, size_t row, size_t k);
 /* The rows from `first` on, of k elements each. */
 Rows rows_from(Rows in, size_t first, size_t k);
 /* Outputs [begin, end) of in[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
 void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
     size_t end, float *y, size_t y_stride);
-/* Several products of the same rows, bytes up to date, in one phase. */
+/* Several products of the same rows, bytes and words up to date, in one phase. */
 void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
 /* Grain of threads_next() over n_out outputs, of weights like these, for n_rows rows; worker scratch has room for twice
  * as many. */
 size_t linear_grain(const Pass *p, const Tensor *weight, size_t n_out);
-#define LINEAR_UNIT Q8_UNIT /* so that the bytes of a range's outputs can be made with them */
+#define LINEAR_UNIT Q8_UNIT /* so that the bytes or words of a range's outputs can be made with them */
 
-/* normed = norm(x) * weight, and the bytes of it that the format says */
-void norm(Worker *w, const Tensor *weight, ActFormat format);
+/* normed = norm(x) * weight, and the formats of it that are wanted */
+void norm(Worker *w, const Tensor *weight, ActFormats formats);
 
 /* x = (x - its mean) / its deviation * weight + bias; x is `normed` too */
-void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormat format);
+void layer_norm(Worker *w, const Tensor *weight, const Tensor *bias, ActFormats formats);
 
 int rope_table_new(const RopeConfig *rope, const Tensor *freqs, RopeTable *ret);
 void rope_table_done(RopeTable *t);
@@ -179,13 +187,13 @@ void residual(Worker *w, const Tensor *weight, const Tensor *bias, const Tensor 
 
 /* x += down(activation(gate(normed)) * up(normed)) */
 void ffn_dense(Worker *w, const LayerWeights *l);
-/* hidden = activation(gate(in)) * up(in) as the matrix wants it that comes next, in bytes or in floats alone. */
+/* hidden = activation(gate(in)) * up(in) as the matrix wants it that comes next, and in nothing else. */
 typedef struct GateUp {
     const Tensor *gate, *gate_bias, *up, *up_bias; /* biases may be NULL */
     Rows in;
     uint32_t n_rows;
     Rows hidden;
-    ActFormat format; /* of hidden */
+    ActFormats formats; /* of hidden */
 } GateUp;
 
 GateUp ffn_dense_gate_up(const Pass *p, const LayerWeights *l);

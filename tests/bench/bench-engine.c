@@ -156,14 +156,14 @@ static void bench_done(Bench *b) {
  * is none; the output is read for every token decoded, but computed for the last of a prompt only. */
 typedef struct Work {
     double decode_bytes;
-    double byte_operations, float_operations; /* by what the kernels multiply the weights with */
+    double byte_operations, float_operations; /* by what the kernels multiply, words being counted as floats */
 } Work;
 
 static void add_matrix(Work *w, const Kernels *k, const Tensor *t, double share, bool prompt) {
     double rows = (double)t->ne[1] * (double)MAX(t->ne[2], 1u) * share;
     w->decode_bytes += (double)t->row_bytes * rows;
     if (prompt)
-        *(k->act[t->type] != ACT_F32 ? &w->byte_operations : &w->float_operations) += 2 * (double)t->ne[0] * rows;
+        *(act_is_q8(k->act[t->type]) ? &w->byte_operations : &w->float_operations) += 2 * (double)t->ne[0] * rows;
 }
 
 static bool is_experts(const LayerWeights *l, const Tensor *t) {

@@ -83,7 +83,7 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
     fill_weights(type, w, n_out * length);
     fill_floats(x, n_rows * length);
     ActFormat format = k->act[type];
-    size_t x_stride = format != ACT_F32 ? q8_row_bytes(length) : length * sizeof(float);
+    size_t x_stride = act_row_bytes(format, length);
     uint8_t *rows = aligned_alloc(64, (n_rows * x_stride + 63) & ~(size_t)63);
     for (size_t r = 0; r < n_rows; r++)
         if (format != ACT_F32)
@@ -99,7 +99,8 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
         .y_stride = n_out,
         .n_out = n_out,
         .n_rows = n_rows,
-        .k = length};
+        .k = length,
+        .act = format};
 
     report(k->name, traits->name, &p.m, best(run_matmul, &p));
 #ifdef HAVE_OPENBLAS

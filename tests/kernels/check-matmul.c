@@ -91,7 +91,7 @@ static int compare(const Kernels *k, const Matmul *got, const Matmul *want, Tole
             double error = fabs((double)got->y[r * got->y_stride + o] - want->y[r * want->y_stride + o]);
             if (!(error <= allowed(want, r, o, t) + 1e-30)) {
                 printf("%s: matmul %s (%zu x %zu, %zu rows): output %zu of row %zu is off by %g, more than %g\n",
-                    k->name, want->traits->name, want->n_out, want->k, want->n_rows, o, r, error,
+                    k->name, got->traits->name, want->n_out, want->k, want->n_rows, o, r, error,
                     allowed(want, r, o, t));
                 return 1;
             }
@@ -154,10 +154,50 @@ static int check_block(float *x, ActFormat format, const Q8Block *b) {
     return failures + (b->lower != -Q8_RAISE * (format == ACT_Q8_16 ? b->d[0] + b->d[1] : b->d[0]));
 }
 
+/* Where the words of a block keep its elements: out[j] is which one q[j] belongs to. */
+static void word_order(const Kernels *k, uint8_t out[Q8_UNIT]) {
+    float counted[Q8_UNIT];
+    Q14Block b;
+    for (size_t i = 0; i < Q8_UNIT; i++)
+        counted[i] = (float)(i + 1);
+    k->quantize[ACT_Q14](counted, (uint8_t *)&b, Q8_UNIT, 0, Q8_UNIT);
+    for (size_t j = 0; j < Q8_UNIT; j++)
+        out[j] = (uint8_t)(lrintf(b.d * b.q[j]) - 1);
+}
+
+/* The like for a block of words, of which the last in a row has n elements only. */
+static int check_word_block(float *x, size_t n, const uint8_t order[Q8_UNIT], const Q14Block *b) {
+    int failures = 0;
+    bool seen[Q8_UNIT] = {};
+    for (size_t j = 0; j < Q8_UNIT; j++) {
+        const size_t i = order[j] % Q8_UNIT;
+        const float rounded = b->d * b->q[j];
+        failures += seen[i] || abs(b->q[j]) > Q14_MAX || (i >= n && b->q[j] != 0);
+        seen[i] = true;
+        if (i >= n)
+            continue;
+        failures += !(fabsf(x[i] - rounded) <= 0.501f * b->d + Q14_TINY);
+        x[i] = rounded;
+    }
+    return failures;
+}
+
+static int check_row(const Kernels *k, ActFormat format, float *x, size_t length, const uint8_t *row) {
+    int failures = 0;
+    uint8_t order[Q8_UNIT];
+    if (format == ACT_Q14)
+        word_order(k, order);
+    for (size_t i = 0; i * Q8_UNIT < length; i++, x += Q8_UNIT)
+        failures += format == ACT_Q14 ? check_word_block(x, MIN(length - i * Q8_UNIT, (size_t)Q8_UNIT), order,
+                                            (const Q14Block *)row + i)
+                                      : check_block(x, format, (const Q8Block *)row + i);
+    return failures;
+}
+
 /* Quantises the rows a piece at a time, checks them, and leaves in x what they stand for. */
 static uint8_t *quantised_rows(
     const Kernels *k, ActFormat format, float *x, size_t n_rows, size_t length, int *ret_failures) {
-    size_t stride = q8_row_bytes(length);
+    size_t stride = act_row_bytes(format, length);
     uint8_t *rows = aligned_alloc(64, n_rows * stride);
     for (size_t r = 0; r < n_rows; r++) {
         uint8_t *row = rows + r * stride;
@@ -165,8 +205,7 @@ static uint8_t *quantised_rows(
             n = MIN(Q8_UNIT * (1 + random_bits() % 4), length - at);
             k->quantize[format](x + r * length + at, row, length, at, n);
         }
-        for (size_t i = 0; i < length / Q8_UNIT; i++)
-            *ret_failures += check_block(x + r * length + i * Q8_UNIT, format, (const Q8Block *)row + i);
+        *ret_failures += check_row(k, format, x + r * length, length, row);
     }
     if (*ret_failures)
         printf("%s: format %d of %zu elements differs\n", k->name, (int)format, length);
@@ -206,19 +245,35 @@ static bool has_halves(const Kernels *k, TensorType type) {
     return k->act[type] == ACT_Q8_16 || (of_w && k->act[type] == ACT_Q8_32);
 }
 
-static int check_shape(
-    const Kernels *k, const Kernels *oracle, TensorType type, size_t n_out, size_t n_rows, size_t length) {
+/* Weights as a product with words rounds them, in groups of 128. */
+static float *rounded_weights(const QuantTraits *traits, const uint8_t *w, size_t n_out, size_t length) {
+    float *rounded = malloc(n_out * length * sizeof(float));
+    traits->dequantize(w, rounded, n_out * length);
+    for (size_t o = 0; o < n_out; o++)
+        for (size_t at = 0; at < length; at += 128) {
+            float *group = rounded + o * length + at, largest = Q14_TINY;
+            const size_t n = MIN(length - at, (size_t)128);
+            for (size_t i = 0; i < n; i++)
+                largest = fmaxf(largest, fabsf(group[i]));
+            for (size_t i = 0; i < n; i++)
+                group[i] = (float)(rint((double)group[i] * (Q14_MAX / largest)) * (largest * (1 / Q14_MAX)));
+        }
+    return rounded;
+}
+
+static int check_product(const Kernels *k, const Kernels *oracle, TensorType type, ActFormat act, size_t n_out,
+    size_t n_rows, size_t length) {
     const QuantTraits *traits = quant_traits(type);
     size_t row_bytes = length / traits->block_size * traits->block_bytes, gap = 3;
-    uint8_t *w = malloc(n_out * row_bytes), *q8 = NULL;
-    float *x = matrix(n_rows * length), *want = malloc(n_out * n_rows * sizeof(float));
+    uint8_t *w = malloc(n_out * row_bytes), *rows = NULL;
+    float *rounded = NULL, *x = matrix(n_rows * length), *want = malloc(n_out * n_rows * sizeof(float));
     float *y = matrix(n_rows * (n_out + gap)), *untouched = malloc(n_rows * (n_out + gap) * sizeof(float));
     memcpy(untouched, y, n_rows * (n_out + gap) * sizeof(float));
     double slack = fill_inputs(type, w, n_out * length, x, n_rows * length);
 
     int failures = 0;
-    if (k->act[type] != ACT_F32)
-        q8 = quantised_rows(k, k->act[type], x, n_rows, length, &failures);
+    if (act != ACT_F32)
+        rows = quantised_rows(k, act, x, n_rows, length, &failures);
     Matmul m = {.traits = traits,
         .w = w,
         .w_stride = row_bytes,
@@ -229,17 +284,24 @@ static int check_shape(
         .n_out = n_out,
         .n_rows = n_rows,
         .k = length};
-    oracle->matmul[type](&m);
     Matmul mine = m;
-    if (q8) {
-        mine.x = q8;
-        mine.x_stride = q8_row_bytes(length);
+    if (act == ACT_Q14) {
+        rounded = rounded_weights(traits, w, n_out, length);
+        m.traits = quant_traits(TENSOR_F32);
+        m.w = (const uint8_t *)rounded;
+        m.w_stride = length * sizeof(float);
     }
+    oracle->matmul[rounded ? TENSOR_F32 : type](&m);
+    if (rows) {
+        mine.x = rows;
+        mine.x_stride = act_row_bytes(act, length);
+    }
+    mine.act = act;
     mine.y = y;
     mine.y_stride = n_out + gap;
     k->matmul[type](&mine);
 
-    Tolerance t = {.rounding = slack * (q8 ? ROUNDING_Q8 : ROUNDING), .unit = has_halves(k, type) ? UNIT : 0};
+    Tolerance t = {.rounding = slack * (rows ? ROUNDING_Q8 : ROUNDING), .unit = has_halves(k, type) ? UNIT : 0};
     failures += compare(k, &mine, &m, t) + check_cuts(k, type, &mine);
     for (size_t r = 0; r < n_rows; r++)
         if (memcmp(y + r * (n_out + gap) + n_out, untouched + r * (n_out + gap) + n_out, gap * sizeof(float)) != 0) {
@@ -248,10 +310,50 @@ static int check_shape(
         }
     free(w);
     free(x);
-    free(q8);
+    free(rows);
+    free(rounded);
     free(want);
     free(y);
     free(untouched);
+    return failures;
+}
+
+/* With what the tier wants of x, and with floats, which halves take too. */
+static int check_shape(
+    const Kernels *k, const Kernels *oracle, TensorType type, size_t n_out, size_t n_rows, size_t length) {
+    int failures = check_product(k, oracle, type, k->act[type], n_out, n_rows, length);
+    if (k->act[type] == ACT_Q14)
+        failures += check_product(k, oracle, type, ACT_F32, n_out, n_rows, length);
+    return failures;
+}
+
+/* What is no number spoils every product with its block of words, and no other's. */
+static int check_poisoned_words(const Kernels *k) {
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    const uint16_t ones[2 * Q8_UNIT] = {[0 ... 2 * Q8_UNIT - 1] = 0x3C00};
+    int failures = 0;
+    for (size_t i = 0; k->act[TENSOR_F16] == ACT_Q14 && i < ELEMENTSOF(values); i++) {
+        float x[2 * Q8_UNIT], y[2];
+        Q14Block blocks[2];
+        fill_floats(x, ELEMENTSOF(x));
+        x[random_bits() % Q8_UNIT] = values[i];
+        k->quantize[ACT_Q14](x, (uint8_t *)blocks, ELEMENTSOF(x), 0, ELEMENTSOF(x));
+        for (int b = 0; b < 2; b++)
+            k->matmul[TENSOR_F16](&(Matmul){.traits = quant_traits(TENSOR_F16),
+                .w = (const uint8_t *)ones,
+                .w_stride = sizeof(ones),
+                .x = (const uint8_t *)&blocks[b],
+                .x_stride = sizeof(blocks),
+                .y = &y[b],
+                .y_stride = 1,
+                .n_out = 1,
+                .n_rows = 1,
+                .k = Q8_UNIT,
+                .act = ACT_Q14});
+        failures += isfinite(y[0]) || !isfinite(y[1]);
+    }
+    if (failures)
+        printf("%s: rows of words hide %d values that are no numbers\n", k->name, failures);
     return failures;
 }
 
@@ -259,7 +361,7 @@ static int check_shape(
 static int check_poison(const Kernels *k) {
     static const float values[] = {NAN, INFINITY, -INFINITY, 1e34f};
     int failures = 0;
-    for (int format = ACT_Q8_16; format < ACT_FORMAT_COUNT && k->quantize[format]; format++)
+    for (int format = ACT_Q8_16; format <= ACT_Q8_32 && k->quantize[format]; format++)
         for (size_t i = 0; i < ELEMENTSOF(values); i++) {
             float x[2 * Q8_UNIT];
             Q8Block blocks[2];
@@ -278,7 +380,7 @@ static int check_poison(const Kernels *k) {
 int check_matmul(const Kernels *k, const Kernels *oracle, bool quick) {
     static const size_t outs[] = {1, 3, 8, 13, 37}, lengths[] = {1, 8, 172, 512, 1537};
     static const size_t rows[] = {1, 2, 3, 7, 8, 16, 43}; /* up to 8 are few; all tiers unpack 43 rows of halves */
-    int failures = check_poison(k);
+    int failures = check_poison(k) + check_poisoned_words(k);
     for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
         if (!oracle->matmul[type])
             continue;
