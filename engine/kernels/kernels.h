@@ -67,7 +67,7 @@ typedef struct Q14Block {
     float d;
 } Q14Block;
 
-/* Bytes of a row of either kind: an odd number of lines, so that several rows do not meet in one set of a cache. */
+/* Bytes of a row of k elements: an odd number of lines, so that several rows do not meet in one set of a cache. */
 static inline size_t q8_row_bytes(size_t k) {
     return ((k + Q8_UNIT - 1) / Q8_UNIT | 1) * sizeof(Q8Block);
 }
@@ -76,6 +76,7 @@ static inline size_t q14_row_bytes(size_t k) {
     return (((k + Q8_UNIT - 1) / Q8_UNIT * sizeof(Q14Block) + 63) / 64 | 1) * 64;
 }
 
+/* In any format. */
 static inline size_t act_row_bytes(ActFormat format, size_t k) {
     return format == ACT_F32 ? k * sizeof(float) : format == ACT_Q14 ? q14_row_bytes(k) : q8_row_bytes(k);
 }
