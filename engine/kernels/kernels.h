@@ -91,7 +91,7 @@ typedef struct Matmul {
     float *y; /* [n_rows], y_stride floats apart */
     size_t y_stride;
     size_t n_out, n_rows, k; /* k: whole blocks */
-    ActFormat act;           /* of x */
+    ActFormat act;           /* of x: what the table says, or, where weights are floats of any size, ACT_F32 */
 } Matmul;
 
 /* Positions whose keys lie together; see key-columns.h. */
@@ -131,8 +131,8 @@ typedef struct Kernels {
     void (*dequantize[TENSOR_TYPE_COUNT])(const void *blocks, float *out, size_t n);
     void (*matmul[TENSOR_TYPE_COUNT])(const Matmul *m);
     ActFormat act[TENSOR_TYPE_COUNT]; /* that matmul wants x in */
-    /* Elements [begin, begin + n) of x to their places in a row of bytes. NULL of floats, and in a tier that takes
-     * nothing else. */
+    /* Elements [begin, begin + n) of x to their places in a row of bytes or words. NULL of floats; of what no
+     * product of the tier takes it may be. */
     void (*quantize[ACT_FORMAT_COUNT])(const float *x, uint8_t *row, size_t k, size_t begin, size_t n);
 
     void (*to_half)(const float *x, uint16_t *out, size_t n); /* nearest, ties to even */

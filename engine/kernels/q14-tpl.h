@@ -140,16 +140,11 @@ static inline __attribute__((always_inline)) void q14_rows(const int rows, const
     const Q14Tile (*tiles)[Q14_DEPTH], size_t n, const Matmul *m, size_t r, size_t at, size_t out, Q8Ahead *ahead) {
     const Q14Block *x[Q8_ROWS];
     VF acc[Q8_ROWS][Q8_GROUPS];
-    const size_t left = m->n_out - out;
     Q8Ahead a = *ahead;
 #pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++)
         x[i] = (const Q14Block *)(m->x + (r + i) * m->x_stride) + at;
-        float *y = m->y + (r + i) * m->y_stride + out;
-#pragma GCC unroll 2
-        for (int g = 0; g < groups; g++)
-            acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
-    }
+    q8_load_sums(m, rows, groups, r, at, out, acc);
     for (size_t b = 0; b < n; b++) {
         VI sums[Q8_ROWS][Q8_GROUPS];
         q8_fetch(&a);
@@ -160,13 +155,7 @@ static inline __attribute__((always_inline)) void q14_rows(const int rows, const
             for (int g = 0; g < groups; g++)
                 acc[i][g] = q14_add(acc[i][g], sums[i][g], tiles[g][b].scale, &x[i][b]);
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
-        float *y = m->y + (r + i) * m->y_stride + out;
-#pragma GCC unroll 2
-        for (int g = 0; g < groups; g++)
-            store_upto(y + g * VF_LANES, left - g * VF_LANES, acc[i][g]);
-    }
+    q8_store_sums(m, rows, groups, r, out, (const VF(*)[Q8_GROUPS])acc);
     *ahead = a;
 }
 

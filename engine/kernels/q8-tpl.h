@@ -246,28 +246,23 @@ static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind,
     *ahead = a;
 }
 
-/* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
-static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, Q8Words *words, const Matmul *m, size_t r, size_t at, size_t out,
-    Q8Ahead *ahead) {
-    const Q8Block *x[Q8_ROWS];
-    VF acc[Q8_ROWS][Q8_GROUPS];
-    size_t left = m->n_out - out;
+/* What y holds of `rows` rows from r on and the outputs of `groups` from `out` on: the sums over the tiles before the
+ * at-th. */
+static inline __attribute__((always_inline)) void q8_load_sums(
+    const Matmul *m, const int rows, const int groups, size_t r, size_t at, size_t out, VF acc[Q8_ROWS][Q8_GROUPS]) {
+    const size_t left = m->n_out - out;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-        x[i] = (const Q8Block *)(m->x + (r + i) * m->x_stride) + at;
-        float *y = m->y + (r + i) * m->y_stride + out;
+        const float *y = m->y + (r + i) * m->y_stride + out;
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++)
             acc[i][g] = at == 0 ? vf_zero() : load_upto(y + g * VF_LANES, left - g * VF_LANES);
     }
-#ifdef Q8_WORDS
-    if (words)
-        q8_words_of_x(rows, x, n, words);
-#endif
-    /* few rows are soon where they are wanted */
-    size_t x_step = Q8_FETCHES_X && m->n_rows > Q8_FEW_ROWS ? rows * m->x_stride : 0;
-    q8_multiply(kind, rows, groups, tiles, n, x, words, x_step, ahead, acc);
+}
+
+static inline __attribute__((always_inline)) void q8_store_sums(
+    const Matmul *m, const int rows, const int groups, size_t r, size_t out, const VF acc[Q8_ROWS][Q8_GROUPS]) {
+    const size_t left = m->n_out - out;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float *y = m->y + (r + i) * m->y_stride + out;
@@ -275,6 +270,26 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
         for (int g = 0; g < groups; g++)
             store_upto(y + g * VF_LANES, left - g * VF_LANES, acc[i][g]);
     }
+}
+
+/* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
+static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
+    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, Q8Words *words, const Matmul *m, size_t r, size_t at, size_t out,
+    Q8Ahead *ahead) {
+    const Q8Block *x[Q8_ROWS];
+    VF acc[Q8_ROWS][Q8_GROUPS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+        x[i] = (const Q8Block *)(m->x + (r + i) * m->x_stride) + at;
+    q8_load_sums(m, rows, groups, r, at, out, acc);
+#ifdef Q8_WORDS
+    if (words)
+        q8_words_of_x(rows, x, n, words);
+#endif
+    /* few rows are soon where they are wanted */
+    size_t x_step = Q8_FETCHES_X && m->n_rows > Q8_FEW_ROWS ? rows * m->x_stride : 0;
+    q8_multiply(kind, rows, groups, tiles, n, x, words, x_step, ahead, acc);
+    q8_store_sums(m, rows, groups, r, out, (const VF(*)[Q8_GROUPS])acc);
 }
 
 /* Takes all rows of x through n tiles. */
