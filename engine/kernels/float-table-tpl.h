@@ -18,9 +18,9 @@ static void matmul_bf16(const Matmul *m) {
 }
 
 static void float_fill(Kernels *k) {
-    k->matmul[TENSOR_F32] = matmul_f32;
-    k->matmul[TENSOR_F16] = matmul_f16;
-    k->matmul[TENSOR_BF16] = matmul_bf16;
+    k->matmul[TENSOR_F32] = k->matmul_floats[TENSOR_F32] = matmul_f32;
+    k->matmul[TENSOR_F16] = k->matmul_floats[TENSOR_F16] = matmul_f16;
+    k->matmul[TENSOR_BF16] = k->matmul_floats[TENSOR_BF16] = matmul_bf16;
     k->act[TENSOR_F16] = k->act[TENSOR_BF16] = ACT_F32; /* whatever a tier below takes */
     k->dequantize[TENSOR_F16] = unpack_f16;
     k->dequantize[TENSOR_BF16] = unpack_bf16;

@@ -10,15 +10,23 @@
 #define Q8_FEW_DEPTH 16
 /* many rows of x: those of the next register tile are fetched; here that costs more than it saves */
 #define Q8_FETCHES_X false
-/* the same for halves, and up to how many rows of x share no tiles */
-#define Q14_DEPTH    16
-#define Q14_FEW_ROWS 5
 
 #include "dequantize-avx2.h"
 #include "float-table-tpl.h"
 
 #include "q8-dot-narrow.h"
 #include "q8-table-tpl.h"
+
+/* halves as words: tiles unpacked at a time; up to how many rows of x share none */
+#define Q14_DEPTH    16
+#define Q14_FEW_ROWS 5
+/* then rows of weights side by side, and bytes of each from what is multiplied to what is fetched */
+#define Q14_FEW_LANES VF_LANES
+#define Q14_AHEAD     512
+
+static inline VI vi_add_dot_words(VI sum, VI a, VI b) {
+    return vi_settle(vi_add32(sum, vi_dot_words(a, b)));
+}
 
 #include "q14-tpl.h"
 

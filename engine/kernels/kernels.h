@@ -24,7 +24,7 @@
  *
  * Halves and bfloats meet x rounded to 14 bits, and are rounded so themselves by the product, 128 elements with a
  * scale: their error together is about half of what rounding x to halves gives, as is usual, and integers multiply
- * twice as fast as floats. They take floats too: the product's `act` says what there is. */
+ * twice as fast as floats. */
 typedef enum ActFormat {
     ACT_F32,
     ACT_Q8_16, /* Q8Block[k / Q8_UNIT] */
@@ -91,7 +91,6 @@ typedef struct Matmul {
     float *y; /* [n_rows], y_stride floats apart */
     size_t y_stride;
     size_t n_out, n_rows, k; /* k: whole blocks */
-    ActFormat act;           /* of x: what the table says, or, where weights are floats of any size, ACT_F32 */
 } Matmul;
 
 /* Positions whose keys lie together; see key-columns.h. */
@@ -131,6 +130,8 @@ typedef struct Kernels {
     void (*dequantize[TENSOR_TYPE_COUNT])(const void *blocks, float *out, size_t n);
     void (*matmul[TENSOR_TYPE_COUNT])(const Matmul *m);
     ActFormat act[TENSOR_TYPE_COUNT]; /* that matmul wants x in */
+    /* Of F32, F16 and BF16 with x as ACT_F32, whatever matmul wants. */
+    void (*matmul_floats[TENSOR_TYPE_COUNT])(const Matmul *m);
     /* Elements [begin, begin + n) of x to their places in a row of bytes or words. NULL of floats; of what no
      * product of the tier takes it may be. */
     void (*quantize[ACT_FORMAT_COUNT])(const float *x, uint8_t *row, size_t k, size_t begin, size_t n);

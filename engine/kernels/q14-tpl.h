@@ -8,14 +8,15 @@
 
 #include "lanes.h"
 #include "load-store-tpl.h"
-#include "float-table-tpl.h"
+#include "matmul-tpl.h"
 #include "q14-quantize-tpl.h"
 #include "q8-tpl.h"
 
-#define Q14_GROUP       4u /* blocks in which weights share a scale */
-#define Q14_BLOCK_BYTES (Q8_UNIT * 2)
-#define Q14_GROUP_BYTES (Q14_GROUP * Q14_BLOCK_BYTES)
-#define Q14_COLUMNS     (Q8_UNIT / 2)
+#define Q14_GROUP          4u /* blocks in which weights share a scale */
+#define Q14_GROUP_ELEMENTS (Q14_GROUP * Q8_UNIT)
+#define Q14_BLOCK_BYTES    (Q8_UNIT * 2)
+#define Q14_GROUP_BYTES    (Q14_GROUP * Q14_BLOCK_BYTES)
+#define Q14_COLUMNS        (Q8_UNIT / 2)
 _Static_assert(Q14_DEPTH % Q14_GROUP == 0, "tiles are unpacked in whole groups");
 
 /* w = scale * round(w * inverse), a lane each. In memory, from where one lane becomes a vector at no cost. */
@@ -24,47 +25,51 @@ typedef struct Q14Scales {
     VF scale;
 } Q14Scales;
 
-/* A group of VF_LANES rows of weights: where they lie, but for the end of rows that are no whole number of groups,
- * which has zeros behind it. */
-typedef struct Q14Group {
+/* Some rows of weights, up to VF_LANES of them, from a group on. */
+typedef struct Q14Rows {
     const uint8_t *rows[VF_LANES];
-    uint8_t end[VF_LANES][Q14_GROUP_BYTES];
-} Q14Group;
+} Q14Rows;
+
+/* The end of rows that are no whole number of groups, with zeros behind it. */
+typedef uint8_t Q14End[VF_LANES][Q14_GROUP_BYTES];
 
 static inline size_t q14_n_blocks(const Matmul *m) {
     return (m->k + Q8_UNIT - 1) / Q8_UNIT;
 }
 
-/* The group that begins with block b of rows of k elements. */
-static inline __attribute__((always_inline)) void q14_group(
-    const uint8_t *const rows[VF_LANES], size_t k, size_t b, Q14Group *ret) {
-    const size_t bytes = k * 2 - b * Q14_BLOCK_BYTES;
-#pragma GCC unroll 8
-    for (int i = 0; i < VF_LANES; i++)
-        ret->rows[i] = rows[i] + b * Q14_BLOCK_BYTES;
-    if (bytes >= Q14_GROUP_BYTES)
-        return;
-    memset(ret->end, 0, sizeof(ret->end));
-    for (int i = 0; i < VF_LANES; i++) {
-        memcpy(ret->end[i], ret->rows[i], bytes);
-        ret->rows[i] = ret->end[i];
+static inline __attribute__((always_inline)) void q14_forward(const int lanes, size_t n_groups, Q14Rows *w) {
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; i++)
+        w->rows[i] += n_groups * Q14_GROUP_BYTES;
+}
+
+static inline __attribute__((always_inline)) void q14_end(
+    const Q14Rows *w, const int lanes, size_t bytes, Q14End *copies, Q14Rows *ret) {
+    memset(copies, 0, sizeof(*copies));
+    for (int i = 0; i < lanes; i++) {
+        memcpy((*copies)[i], w->rows[i], bytes);
+        ret->rows[i] = (*copies)[i];
     }
 }
 
 /* By the largest magnitude, found among the 16 bits as they are, whose order is that of the numbers in both types, NaN
- * above all. */
-static inline __attribute__((always_inline)) void q14_scales(const FloatType type, const Q14Group *g, Q14Scales *ret) {
+ * above all. With fewer than VF_LANES rows, those of lane i are of row i % lanes. */
+static inline __attribute__((always_inline)) void q14_scales(
+    const FloatType type, const int lanes, const Q14Rows *w, Q14Scales *ret) {
     const VI magnitude = vi_set16(0x7FFF);
     VI v[VF_LANES];
     uint16_t words[VF_LANES];
-#pragma GCC unroll 8
-    for (int i = 0; i < VF_LANES; i++) {
-        v[i] = vi_and(vi_load(g->rows[i]), magnitude);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; i++) {
+        v[i] = vi_and(vi_load(w->rows[i]), magnitude);
 #pragma GCC unroll 8
         for (size_t at = sizeof(VI); at < Q14_GROUP_BYTES; at += sizeof(VI))
-            v[i] = vi_max_u16(v[i], vi_and(vi_load(g->rows[i] + at), magnitude));
+            v[i] = vi_max_u16(v[i], vi_and(vi_load(w->rows[i] + at), magnitude));
     }
-    vi_max_words(v, words);
+    if (lanes == VF_LANES)
+        vi_max_words(v, words);
+    else
+        vi_max_words_of_few(v, words);
     const VF largest = vf_max(vf_set(Q14_TINY), load_weights(type, (const uint8_t *)words));
     vf_store(ret->inverse, vf_div(vf_set(Q14_MAX), largest));
     __asm__("" : "+m"(ret->inverse)); /* or compilers take the vector apart by shuffles */
@@ -73,20 +78,15 @@ static inline __attribute__((always_inline)) void q14_scales(const FloatType typ
 
 /* Block b of a group as words, Q14_VECTORS of each row. */
 static inline __attribute__((always_inline)) void q14_block(
-    const FloatType type, const Q14Group *g, size_t b, const Q14Scales *s, VI q[Q14_COLUMNS]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < VF_LANES; i++)
+    const FloatType type, const Q14Rows *w, const int lanes, size_t b, const Q14Scales *s, VI q[Q14_COLUMNS]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; i++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < Q14_VECTORS; v++) {
-            const uint8_t *p = g->rows[i] + b * Q14_BLOCK_BYTES + v * sizeof(VI);
+            const uint8_t *p = w->rows[i] + b * Q14_BLOCK_BYTES + v * sizeof(VI);
             const VF low = load_weights(type, p), high = load_weights(type, p + sizeof(VI) / 2);
             q[i * Q14_VECTORS + v] = q14_words(low, high, vf_set(s->inverse[i]));
         }
-}
-
-/* acc plus a block's sums. */
-static inline __attribute__((always_inline)) VF q14_add(VF acc, VI sums, VF scale, const Q14Block *x) {
-    return vf_fma(vf_mul(vf_from_int(sums), scale), vf_set(x->d), acc);
 }
 
 #include "q14-few-tpl.h"
@@ -102,17 +102,23 @@ typedef struct Q14Tile {
 /* n tiles from block b of rows of k elements on, the first of a group. */
 static inline __attribute__((always_inline)) void q14_unpack(
     const FloatType type, const uint8_t *const rows[VF_LANES], size_t k, size_t b, size_t n, Q14Tile *tiles) {
+    Q14Rows w;
+    Q14End copies;
+    memcpy(w.rows, rows, sizeof(w.rows));
+    q14_forward(VF_LANES, b / Q14_GROUP, &w);
     for (size_t first = 0; first < n; first += Q14_GROUP) {
-        Q14Group g;
+        const size_t bytes = k * sizeof(uint16_t) - (b + first) * Q14_BLOCK_BYTES;
         Q14Scales s;
-        q14_group(rows, k, b + first, &g);
-        q14_scales(type, &g, &s);
+        if (bytes < Q14_GROUP_BYTES)
+            q14_end(&w, VF_LANES, bytes, &copies, &w);
+        q14_scales(type, VF_LANES, &w, &s);
         for (size_t i = 0; i < MIN(n - first, (size_t)Q14_GROUP); i++) {
             VI q[Q14_COLUMNS];
-            q14_block(type, &g, i, &s, q);
+            q14_block(type, &w, VF_LANES, i, &s, q);
             vi_columns(q, tiles[first + i].q);
             tiles[first + i].scale = s.scale;
         }
+        q14_forward(VF_LANES, 1, &w);
     }
 }
 
@@ -125,14 +131,40 @@ static inline __attribute__((always_inline)) void q14_sums(const int rows, const
         for (int g = 0; g < groups; g++)
             sums[i][g] = vi_set32(0);
 #pragma GCC unroll 16
-    for (size_t j = 0; j < Q14_COLUMNS; j++)
+    for (size_t j = 0; j < Q14_COLUMNS; j++) {
+        VI w[Q8_GROUPS];
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            w[g] = vi_settle(tiles[g][b].q[j]); /* or compilers, short of registers, load them for every row of x */
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             VI words = vi_two_of(&x[i][b].q[2 * j]);
 #pragma GCC unroll 2
             for (int g = 0; g < groups; g++)
-                sums[i][g] = vi_settle(vi_add32(sums[i][g], vi_dot_words(tiles[g][b].q[j], words)));
+                sums[i][g] = vi_add_dot_words(sums[i][g], w[g], words);
         }
+    }
+}
+
+/* products[i][g]: over the blocks [b, end) of a group, but for the scale of the weights. */
+static inline __attribute__((always_inline)) void q14_products(const int rows, const int groups,
+    const Q14Tile (*tiles)[Q14_DEPTH], size_t b, size_t end, const Q14Block *const x[Q8_ROWS], Q8Ahead *ahead,
+    VF products[Q8_ROWS][Q8_GROUPS]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++)
+            products[i][g] = vf_zero();
+    for (; b < end; b++) {
+        VI sums[Q8_ROWS][Q8_GROUPS];
+        q8_fetch(ahead);
+        q14_sums(rows, groups, tiles, b, x, sums);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++)
+                products[i][g] = vf_fma(vf_from_int(sums[i][g]), vf_set(x[i][b].d), products[i][g]);
+    }
 }
 
 /* Takes `rows` rows of x from r on through n tiles from block `at` on, adding to what y holds of those before. */
@@ -145,15 +177,14 @@ static inline __attribute__((always_inline)) void q14_rows(const int rows, const
     for (int i = 0; i < rows; i++)
         x[i] = (const Q14Block *)(m->x + (r + i) * m->x_stride) + at;
     q8_load_sums(m, rows, groups, r, at, out, acc);
-    for (size_t b = 0; b < n; b++) {
-        VI sums[Q8_ROWS][Q8_GROUPS];
-        q8_fetch(&a);
-        q14_sums(rows, groups, tiles, b, x, sums);
+    for (size_t first = 0; first < n; first += Q14_GROUP) {
+        VF products[Q8_ROWS][Q8_GROUPS];
+        q14_products(rows, groups, tiles, first, MIN(n, first + Q14_GROUP), x, &a, products);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
             for (int g = 0; g < groups; g++)
-                acc[i][g] = q14_add(acc[i][g], sums[i][g], tiles[g][b].scale, &x[i][b]);
+                acc[i][g] = vf_fma(products[i][g], tiles[g][first].scale, acc[i][g]);
     }
     q8_store_sums(m, rows, groups, r, out, (const VF(*)[Q8_GROUPS])acc);
     *ahead = a;
@@ -207,19 +238,12 @@ static inline __attribute__((always_inline)) void q14_matmul(const FloatType typ
         q14_many(type, m);
 }
 
-/* Halves and bfloats take floats too. */
 static void q14_matmul_f16(const Matmul *m) {
-    if (m->act == ACT_F32)
-        matmul_f16(m);
-    else
-        q14_matmul(FLOAT_HALF, m);
+    q14_matmul(FLOAT_HALF, m);
 }
 
 static void q14_matmul_bf16(const Matmul *m) {
-    if (m->act == ACT_F32)
-        matmul_bf16(m);
-    else
-        q14_matmul(FLOAT_BFLOAT, m);
+    q14_matmul(FLOAT_BFLOAT, m);
 }
 
 static void q14_fill(Kernels *k) {

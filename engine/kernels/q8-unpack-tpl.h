@@ -114,16 +114,13 @@ static void q8_unpack_q4_0(const uint8_t *const rows[VF_LANES], size_t at, size_
 
 static inline __attribute__((always_inline)) void q8_scales_q8_0(
     const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    for (size_t b = 0; b < n; b++) {
-        size_t block = (at + b) * sizeof(BlockQ8_0);
-        tiles[b].scale[0] = load_halves(rows, block);
-    }
+    block_scales(rows, at, n, sizeof(BlockQ8_0), tiles);
 }
 
 static void q8_unpack_q8_0(const uint8_t *const rows[VF_LANES], size_t at, size_t n, Q8Tile *tiles) {
-    q8_scales_q8_0(rows, at, n, tiles);
     for (size_t b = 0; b < n; b++) {
         size_t block = (at + b) * sizeof(BlockQ8_0);
+        tiles[b].scale[0] = load_halves(rows, block); /* beside the quants no slower than all at once */
         load_columns(rows, block + offsetof(BlockQ8_0, qs), tiles[b].q);
         load_columns(rows, block + offsetof(BlockQ8_0, qs) + 16, tiles[b].q + 4);
         place_all(tiles[b].q, 0);

@@ -137,6 +137,7 @@ void kernels_fill_scalar(Kernels *k) {
         .rope_interleaved = rope_interleaved,
         .rope_halves = rope_halves,
         .softmax_block = softmax_block,
+        .matmul_floats = {[TENSOR_F32] = matmul, [TENSOR_F16] = matmul, [TENSOR_BF16] = matmul},
         .key_scores = {[TENSOR_F32] = key_scores, [TENSOR_F16] = key_scores, [TENSOR_Q8_0] = key_scores},
         .weighted_sum = {[TENSOR_F32] = weighted_sum, [TENSOR_F16] = weighted_sum, [TENSOR_Q8_0] = weighted_sum},
     };

@@ -318,10 +318,16 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+/* out[b]: the half at `offset` of each row, b blocks of 18, 22 or 34 bytes further on. */
 static inline __attribute__((always_inline)) void load_halves8(
     const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
     VI t[4];
+    if (block_bytes == 34) { /* too far apart for vectors of 32 bytes to gain anything */
+#pragma GCC unroll 8
+        for (int b = 0; b < 8; b++)
+            out[b] = load_halves(rows, offset + (size_t)(b * block_bytes));
+        return;
+    }
     load_scales8x8(rows, offset, block_bytes, t);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
@@ -455,6 +461,15 @@ static inline __attribute__((always_inline)) void vi_max_words(const VI v[VF_LAN
     VI all = max_of_pairs64(a, b);
     __m128i largest = _mm_max_epu16(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
     _mm_storeu_si128((__m128i *)out, largest);
+}
+
+/* Few rows are as many as there are lanes, in this tier. */
+static inline void vi_max_words_of_few(const VI v[VF_LANES], uint16_t out[VF_LANES]) {
+    vi_max_words(v, out);
+}
+
+static inline VF vf_few(VF x, const size_t i) {
+    return x;
 }
 
 static inline VI sum_of_pairs32(VI a, VI b) {

@@ -333,10 +333,48 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
         h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]));
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+/* The scales of 8 blocks of 34 bytes of two rows, in the lower words of lanes 0 to 3 and 4 to 7 those of every other
+ * block, from the first on, in the upper words of the others' the rest. They lie so that a vector has two where they
+ * belong. What is not wanted is not read, which may lie before the first row. */
+static inline VI scales34_of_two(const uint8_t *a, const uint8_t *b) {
+    const uintptr_t before = (uintptr_t)b - 16;
+    VI v = _mm512_loadu_si512(a);
+    v = _mm512_mask_loadu_epi32(v, 0x0202, a + 64);
+    v = _mm512_mask_loadu_epi32(v, 0x0404, a + 128);
+    v = _mm512_mask_loadu_epi32(v, 0x0808, a + 192);
+    v = _mm512_mask_loadu_epi32(v, 0x1010, (const void *)before);
+    v = _mm512_mask_loadu_epi32(v, 0x2020, (const void *)(before + 64));
+    v = _mm512_mask_loadu_epi32(v, 0x4040, (const void *)(before + 128));
+    return _mm512_mask_loadu_epi32(v, 0x8080, (const void *)(before + 192));
+}
+
+static inline __attribute__((always_inline)) void load_halves8_of_34(
+    const uint8_t *const rows[VF_LANES], size_t offset, VF out[8]) {
+    const VI low = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16);
+    const VI high = _mm512_sub_epi32(_mm512_set1_epi32(16), low);
+    VI pairs[4], t[4]; /* of rows, a word each of a lane */
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        VI a = scales34_of_two(rows[2 * i] + offset, rows[2 * i + 8] + offset);
+        VI b = scales34_of_two(rows[2 * i + 1] + offset, rows[2 * i + 9] + offset);
+        pairs[i] = _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srlv_epi32(a, low), _mm512_sllv_epi32(b, high));
+    }
+    vi_transpose4(pairs, t);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        out[2 * k] = _mm512_cvtph_ps(_mm512_castsi512_si256(t[k]));
+        out[2 * k + 1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(t[k], 1));
+    }
+}
+
+/* out[b]: the half at `offset` of each row, b blocks of 18, 22 or 34 bytes further on. */
 static inline __attribute__((always_inline)) void load_halves8(
     const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
     __m256i low[4], high[4];
+    if (block_bytes == 34) {
+        load_halves8_of_34(rows, offset, out);
+        return;
+    }
     load_scales8x8(rows, offset, block_bytes, low);
     load_scales8x8(rows + 8, offset, block_bytes, high);
 #pragma GCC unroll 4
@@ -373,7 +411,7 @@ static inline VI load_words32(const uint8_t *const rows[VF_LANES], size_t offset
 /* ------------------------------------------------------------------------------------------ strips, see strip-tpl.h */
 
 #define STRIP_WIDTH             2
-#define STRIPS_AHEAD(row_bytes) 4u /* between what is fetched and what is unpacked */
+#define STRIPS_AHEAD(row_bytes) 2u /* between what is fetched and what is unpacked: 300 to 500 bytes of each row */
 
 static inline void vi_store(void *p, VI x) {
     _mm512_storeu_si512(p, x);
@@ -430,6 +468,114 @@ static inline VF vf_low_chunks(VF a, VF b) {
 
 static inline VF vf_high_chunks(VF a, VF b) {
     return _mm512_shuffle_f32x4(a, b, 0xEE);
+}
+
+/* ---------------------------------------------------------------------------------------- words, see q14-tpl.h */
+
+static inline VI vi_set16(int x) {
+    return _mm512_set1_epi16((short)x);
+}
+
+static inline VI vi_max_u16(VI a, VI b) {
+    return _mm512_max_epu16(a, b);
+}
+
+static inline VI vi_from_bits(VF x) {
+    return _mm512_castps_si512(x);
+}
+
+/* The lower words of the lanes of a, and those of b above them. */
+static inline VI vi_pack_low(VI a, VI b) {
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, a, _mm512_slli_epi32(b, 16));
+}
+
+/* Two words for every lane. */
+static inline VI vi_two_of(const int16_t *x) {
+    int32_t words;
+    memcpy(&words, x, sizeof(words));
+    return _mm512_set1_epi32(words);
+}
+
+static inline VI max_of_pairs16(VI a, VI b) {
+    return _mm512_max_epu16(_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
+}
+
+static inline VI max_of_pairs32(VI a, VI b) {
+    return _mm512_max_epu16(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+static inline VI max_of_pairs64(VI a, VI b) {
+    return _mm512_max_epu16(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* In each chunk, for 8 vectors, the largest word in a chunk of theirs. */
+static inline __attribute__((always_inline)) VI max_of_eight(const VI v[8]) {
+    VI a = max_of_pairs32(max_of_pairs16(v[0], v[1]), max_of_pairs16(v[2], v[3]));
+    VI b = max_of_pairs32(max_of_pairs16(v[4], v[5]), max_of_pairs16(v[6], v[7]));
+    return max_of_pairs64(a, b);
+}
+
+/* out[i] = the largest word of v[i], unsigned */
+static inline __attribute__((always_inline)) void vi_max_words(const VI v[VF_LANES], uint16_t out[VF_LANES]) {
+    VI a = max_of_eight(v), b = max_of_eight(v + 8);
+    VI all = _mm512_max_epu16(vi_even_chunks(a, b), vi_odd_chunks(a, b));
+    all = _mm512_max_epu16(vi_even_chunks(all, all), vi_odd_chunks(all, all));
+    _mm256_storeu_si256((__m256i *)out, _mm512_castsi512_si256(all));
+}
+
+/* out[i] = the largest word of v[i % 4], unsigned */
+static inline __attribute__((always_inline)) void vi_max_words_of_few(const VI v[4], uint16_t out[VF_LANES]) {
+    VI all = max_of_pairs32(max_of_pairs16(v[0], v[1]), max_of_pairs16(v[2], v[3]));
+    all = max_of_pairs64(all, all);
+    all = _mm512_max_epu16(vi_even_chunks(all, all), vi_odd_chunks(all, all));
+    all = _mm512_max_epu16(vi_even_chunks(all, all), vi_odd_chunks(all, all));
+    _mm256_storeu_si256((__m256i *)out, _mm512_castsi512_si256(all));
+}
+
+/* The lanes of the i-th of four chunks, first. */
+static inline __attribute__((always_inline)) VF vf_few(VF x, const size_t i) {
+    return i == 0   ? x
+           : i == 1 ? _mm512_shuffle_f32x4(x, x, 1)
+           : i == 2 ? _mm512_shuffle_f32x4(x, x, 2)
+                    : _mm512_shuffle_f32x4(x, x, 3);
+}
+
+static inline VI sum_of_pairs32(VI a, VI b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+static inline VI sum_of_pairs64(VI a, VI b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+static inline VI sum_of_chunks(VI a, VI b) {
+    return _mm512_add_epi32(vi_even_chunks(a, b), vi_odd_chunks(a, b));
+}
+
+/* Lane i: the sum of the lanes of v[i]. */
+static inline __attribute__((always_inline)) VI vi_sum_lanes(const VI v[VF_LANES]) {
+    VI s[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        s[i] = sum_of_pairs64(sum_of_pairs32(v[4 * i], v[4 * i + 1]), sum_of_pairs32(v[4 * i + 2], v[4 * i + 3]));
+    return sum_of_chunks(sum_of_chunks(s[0], s[1]), sum_of_chunks(s[2], s[3]));
+}
+
+/* A vector of each row: lane l of t[j] is lane j of v[l]. */
+static inline __attribute__((always_inline)) void vi_columns(const VI v[VF_LANES], VI t[VF_LANES]) {
+    VI q[4][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        vi_transpose4(v + 4 * i, q[i]);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        VI a = vi_even_chunks(q[0][j], q[1][j]), b = vi_even_chunks(q[2][j], q[3][j]);
+        VI c = vi_odd_chunks(q[0][j], q[1][j]), d = vi_odd_chunks(q[2][j], q[3][j]);
+        t[j] = vi_even_chunks(a, b);
+        t[4 + j] = vi_even_chunks(c, d);
+        t[8 + j] = vi_odd_chunks(a, b);
+        t[12 + j] = vi_odd_chunks(c, d);
+    }
 }
 
 /* --------------------------------------------------------------------------- bytes of one row, see row-unpack-tpl.h */

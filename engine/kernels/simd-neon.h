@@ -285,7 +285,7 @@ static inline VF load_halves(const uint8_t *const rows[VF_LANES], size_t offset)
     return vf_load_half(h);
 }
 
-/* out[b]: the half at `offset` of each row, b blocks of 18 or 22 bytes further on. */
+/* out[b]: the half at `offset` of each row, b blocks of 18, 22 or 34 bytes further on. */
 static inline __attribute__((always_inline)) void load_halves8(
     const uint8_t *const rows[VF_LANES], size_t offset, const int block_bytes, VF out[8]) {
 #pragma GCC unroll 8

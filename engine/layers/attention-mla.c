@@ -34,14 +34,14 @@ static void product(Worker *w, const Tensor *t, size_t first, size_t n_out, cons
         .n_out = n_out,
         .n_rows = p->n_rows,
         .k = t->ne[0],
-        .act = p->kernels->act[t->type],
     };
-    if (m.act != ACT_F32) {
+    const ActFormat act = p->kernels->act[t->type];
+    if (act != ACT_F32) {
         uint8_t *rows = (uint8_t *)w->scratch;
         m.x = rows;
-        m.x_stride = act_row_bytes(m.act, m.k);
+        m.x_stride = act_row_bytes(act, m.k);
         for (uint32_t r = 0; r < p->n_rows; r++)
-            p->kernels->quantize[m.act](x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
+            p->kernels->quantize[act](x + r * x_stride, rows + r * m.x_stride, m.k, 0, m.k);
     }
     p->kernels->matmul[t->type](&m);
 }

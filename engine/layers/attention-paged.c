@@ -151,9 +151,8 @@ static void row_scores(const Pass *p, const uint8_t *keys, uint32_t n, float *sc
         .n_out = n,
         .n_rows = t->n,
         .k = width,
-        .act = ACT_F32,
     };
-    p->kernels->matmul[type](&m);
+    p->kernels->matmul_floats[type](&m);
 }
 
 /* Scores of every query of the tile against a page's keys, of which there are n yet. */

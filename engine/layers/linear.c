@@ -108,7 +108,6 @@ void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows 
         .n_out = end - begin,
         .n_rows = n_rows,
         .k = k,
-        .act = act,
     };
     p->kernels->matmul[weight->type](&m);
     if (bias && bias->data)

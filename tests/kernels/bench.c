@@ -99,8 +99,7 @@ static void bench_matmul(const Kernels *k, TensorType type, size_t n_out, size_t
         .y_stride = n_out,
         .n_out = n_out,
         .n_rows = n_rows,
-        .k = length,
-        .act = format};
+        .k = length};
 
     report(k->name, traits->name, &p.m, best(run_matmul, &p));
 #ifdef HAVE_OPENBLAS

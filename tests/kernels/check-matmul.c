@@ -99,8 +99,10 @@ static int compare(const Kernels *k, const Matmul *got, const Matmul *want, Tole
     return 0;
 }
 
+typedef void Product(const Matmul *m);
+
 /* The same product one row and a few outputs at a time. */
-static int check_cuts(const Kernels *k, TensorType type, const Matmul *m) {
+static int check_cuts(const Kernels *k, Product *product, const Matmul *m) {
     float *y = malloc(m->n_rows * m->n_out * sizeof(float));
     size_t step = 1 + random_bits() % 7;
     for (size_t r = 0; r < m->n_rows; r++)
@@ -112,7 +114,7 @@ static int check_cuts(const Kernels *k, TensorType type, const Matmul *m) {
             part.y_stride = m->n_out;
             part.n_rows = 1;
             part.n_out = MIN(step, m->n_out - o);
-            k->matmul[type](&part);
+            product(&part);
         }
     int differs = 0;
     for (size_t r = 0; r < m->n_rows; r++)
@@ -261,11 +263,13 @@ static float *rounded_weights(const QuantTraits *traits, const uint8_t *w, size_
     return rounded;
 }
 
+/* With x as the tier wants it, or as floats. */
 static int check_product(const Kernels *k, const Kernels *oracle, TensorType type, ActFormat act, size_t n_out,
     size_t n_rows, size_t length) {
     const QuantTraits *traits = quant_traits(type);
     size_t row_bytes = length / traits->block_size * traits->block_bytes, gap = 3;
     uint8_t *w = malloc(n_out * row_bytes), *rows = NULL;
+    Product *product = act == k->act[type] ? k->matmul[type] : k->matmul_floats[type];
     float *rounded = NULL, *x = matrix(n_rows * length), *want = malloc(n_out * n_rows * sizeof(float));
     float *y = matrix(n_rows * (n_out + gap)), *untouched = malloc(n_rows * (n_out + gap) * sizeof(float));
     memcpy(untouched, y, n_rows * (n_out + gap) * sizeof(float));
@@ -296,13 +300,12 @@ static int check_product(const Kernels *k, const Kernels *oracle, TensorType typ
         mine.x = rows;
         mine.x_stride = act_row_bytes(act, length);
     }
-    mine.act = act;
     mine.y = y;
     mine.y_stride = n_out + gap;
-    k->matmul[type](&mine);
+    product(&mine);
 
     Tolerance t = {.rounding = slack * (rows ? ROUNDING_Q8 : ROUNDING), .unit = has_halves(k, type) ? UNIT : 0};
-    failures += compare(k, &mine, &m, t) + check_cuts(k, type, &mine);
+    failures += compare(k, &mine, &m, t) + check_cuts(k, product, &mine);
     for (size_t r = 0; r < n_rows; r++)
         if (memcmp(y + r * (n_out + gap) + n_out, untouched + r * (n_out + gap) + n_out, gap * sizeof(float)) != 0) {
             printf("%s: matmul %s writes beyond its outputs\n", k->name, traits->name);
@@ -348,8 +351,7 @@ static int check_poisoned_words(const Kernels *k) {
                 .y_stride = 1,
                 .n_out = 1,
                 .n_rows = 1,
-                .k = Q8_UNIT,
-                .act = ACT_Q14});
+                .k = Q8_UNIT});
         failures += isfinite(y[0]) || !isfinite(y[1]);
     }
     if (failures)
