@@ -30,19 +30,21 @@ typedef struct Q14Rows {
     const uint8_t *rows[VF_LANES];
 } Q14Rows;
 
-/* The end of rows that are no whole number of groups, with zeros behind it. */
+/* The ends of rows that are no whole number of groups, with zeros behind them. */
 typedef uint8_t Q14End[VF_LANES][Q14_GROUP_BYTES];
 
 static inline size_t q14_n_blocks(const Matmul *m) {
     return (m->k + Q8_UNIT - 1) / Q8_UNIT;
 }
 
+/* n_groups further on. */
 static inline __attribute__((always_inline)) void q14_forward(const int lanes, size_t n_groups, Q14Rows *w) {
 #pragma GCC unroll 16
     for (int i = 0; i < lanes; i++)
         w->rows[i] += n_groups * Q14_GROUP_BYTES;
 }
 
+/* The last bytes of rows, of which there are fewer than a group's. ret may be w. */
 static inline __attribute__((always_inline)) void q14_end(
     const Q14Rows *w, const int lanes, size_t bytes, Q14End *copies, Q14Rows *ret) {
     memset(copies, 0, sizeof(*copies));
