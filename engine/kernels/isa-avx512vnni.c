@@ -1,4 +1,4 @@
-/* AVX-512 with VNNI: the products of bytes anew, everything else is as good as it was. */
+/* AVX-512 with VNNI: the products of bytes and of words anew, everything else is as good as it was. */
 #include "kernels.h"
 #include "simd-avx512.h"
 

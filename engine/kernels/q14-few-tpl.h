@@ -120,7 +120,7 @@ static inline __attribute__((always_inline)) void q14_few_end(const FloatType ty
 }
 
 /* The outputs of the out-th row of every lane. A group's scales are found while the one before is multiplied, since
- * they take long. */
+ * they take long; the last one's are found again then, which is quicker than to ask. */
 static inline __attribute__((always_inline)) void q14_few_outputs(
     const FloatType type, const Matmul *m, const bool one, size_t out) {
     const size_t step = lanes_step(m, Q14_FEW_LANES), n_groups = m->k / Q14_GROUP_ELEMENTS;
