@@ -159,7 +159,7 @@ static inline __attribute__((always_inline)) void q14_products(const int rows, c
             products[i][g] = vf_zero();
     for (; b < end; b++) {
         VI sums[Q8_ROWS][Q8_GROUPS];
-        q8_fetch(ahead);
+        q8_fetch(ahead, false);
         q14_sums(rows, groups, tiles, b, x, sums);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)

@@ -1,6 +1,8 @@
 /* What is fetched from memory while tiles are multiplied: the weights that will be unpacked a while later. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "kernels.h"
 
 #define Q8_AHEAD 16u /* tiles between what is fetched and what is unpacked */
@@ -20,12 +22,12 @@ typedef struct Q8Chunks {
     size_t bytes; /* of a whole one, or of a shorter row */
 } Q8Chunks;
 
-/* How a chunk of every row is fetched while one is multiplied. */
+/* How a chunk of every row is fetched while one is multiplied: parts of rows, spread over the steps of the product, a
+ * tile times a few rows of x each. */
 typedef struct Q8Pace {
-    size_t at_once; /* rows: more than the product has steps */
-    size_t parts;   /* of each other row */
-    size_t part;    /* bytes */
-    size_t period;  /* tiles between two parts */
+    size_t parts; /* of a row */
+    size_t part;  /* bytes */
+    ptrdiff_t all_parts, steps;
 } Q8Pace;
 
 /* A few lines of one row after some of the tiles: a core waits for no more than so many at once, and with more it does
@@ -33,7 +35,7 @@ typedef struct Q8Pace {
 typedef struct Q8Ahead {
     const uint8_t *next; /* part of a row */
     size_t left;         /* parts of this row */
-    size_t wait;         /* tiles until it is fetched; SIZE_MAX once all are */
+    ptrdiff_t wait;      /* until it is fetched, of which a step takes off pace.all_parts */
     size_t offset;       /* of the chunk in every row */
     Q8Pace pace;
     const uint8_t *const *row, *const *end; /* the next row, and behind the last */
@@ -51,36 +53,42 @@ static inline Q8Chunks q8_chunks(const Matmul *m, size_t n_tiles, size_t depth) 
 static inline Q8Pace q8_pace(const Matmul *m, const Q8Chunks *c, size_t n_rows, size_t n) {
     const size_t passes = (m->n_rows + Q8_ROWS - 1) / Q8_ROWS, steps = passes * n;
     const size_t n_lines = (c->bytes + 63) / 64;
-    Q8Pace p = {.at_once = n_rows > steps ? n_rows - steps : 0};
-    n_rows -= p.at_once;
-    p.parts = MIN((n_lines + Q8_LINES - 1) / Q8_LINES, steps / n_rows);
-    p.part = ((n_lines + p.parts - 1) / p.parts + 1) / 2 * 128;
-    p.period = steps / (n_rows * p.parts);
-    return p;
+    const size_t wanted = (n_lines + Q8_LINES - 1) / Q8_LINES;
+    const size_t parts = steps < 2 * n_rows ? 1 : MIN(wanted, steps / n_rows);
+    return (Q8Pace){
+        .parts = parts,
+        .part = ((n_lines + parts - 1) / parts + 1) / 2 * 128,
+        .all_parts = (ptrdiff_t)(n_rows * parts),
+        .steps = (ptrdiff_t)steps,
+    };
 }
 
 static inline __attribute__((always_inline)) void q8_fetch_row(Q8Ahead *a) {
     if (a->row == a->end) {
-        a->wait = SIZE_MAX;
+        a->wait = PTRDIFF_MAX; /* nothing is left */
         return;
     }
     a->next = *a->row++ + a->offset;
     a->left = a->pace.parts;
 }
 
-/* To be called once for every tile of a product. */
-static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a) {
-    if (--a->wait > 0)
-        return;
-    a->wait = a->pace.period;
-    const uint8_t *end = a->next + a->pace.part;
-    do {
-        prefetch_line(a->next);
-        prefetch_line(a->next + 64);
-        a->next += 128;
-    } while (a->next != end);
-    if (--a->left == 0)
-        q8_fetch_row(a);
+/* To be called at every step of a product. Few rows of x have fewer steps than there are parts, so that several may be
+ * due at one; more would pay for the loop, and the short chunks in which they have too few steps are not worth it. */
+static inline __attribute__((always_inline)) void q8_fetch(Q8Ahead *a, const bool few) {
+    a->wait -= a->pace.all_parts;
+    while (a->wait <= 0) {
+        a->wait += a->pace.steps;
+        const uint8_t *end = a->next + a->pace.part;
+        do {
+            prefetch_line(a->next);
+            prefetch_line(a->next + 64);
+            a->next += 128;
+        } while (a->next != end);
+        if (--a->left == 0)
+            q8_fetch_row(a);
+        if (!few)
+            break;
+    }
 }
 
 /* During chunk i: the one that will be unpacked about Q8_AHEAD tiles later, further on in these rows or at the
@@ -94,8 +102,6 @@ static inline Q8Ahead q8_ahead(const Matmul *m, const Q8Lanes *l, const Q8Chunks
     while (next >= c->n)
         next -= c->n;
     a.offset += next * c->bytes;
-    for (size_t r = 0; r < MIN(pace->at_once, n_rows); r++, a.row++)
-        prefetch_range(*a.row + a.offset, c->bytes);
     q8_fetch_row(&a);
     return a;
 }

@@ -223,16 +223,17 @@ static inline __attribute__((always_inline)) void q8_tile_products(const Q8Kind 
     q8_products(kind, rows, groups, tiles, b, x, words, 1, products);
 }
 
-/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. The rows x_step bytes further on, unless that is 0,
- * will be next: they come from the second-level cache at best, and long ones from beyond it. */
-static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], const Q8Words *words, size_t x_step,
-    Q8Ahead *ahead, VF acc[Q8_ROWS][Q8_GROUPS]) {
+/* acc[i][g] += rows[i] times the outputs of group g, over n tiles. Of many rows of x those x_step bytes further on
+ * will be next: they come from the second-level cache at best, and long ones from beyond it. Few are soon where they
+ * are wanted. */
+static inline __attribute__((always_inline)) void q8_multiply(const Q8Kind kind, const bool few, const int rows,
+    const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Q8Block *const x[Q8_ROWS], const Q8Words *words,
+    size_t x_step, Q8Ahead *ahead, VF acc[Q8_ROWS][Q8_GROUPS]) {
     Q8Ahead a = *ahead;
     for (size_t b = 0; b < n; b++) {
         VF products[Q8_ROWS][Q8_GROUPS];
-        q8_fetch(&a);
-        if (x_step)
+        q8_fetch(&a, few);
+        if (Q8_FETCHES_X && !few)
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++)
                 prefetch_line((const uint8_t *)&x[i][b] + x_step);
@@ -273,9 +274,9 @@ static inline __attribute__((always_inline)) void q8_store_sums(
 }
 
 /* Takes `rows` rows of x from r on through n tiles at `at`, adding to what y holds of the tiles before. */
-static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const int rows, const int groups,
-    const Q8Tile (*tiles)[Q8_DEPTH], size_t n, Q8Words *words, const Matmul *m, size_t r, size_t at, size_t out,
-    Q8Ahead *ahead) {
+static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, const bool few, const int rows,
+    const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, Q8Words *words, const Matmul *m, size_t r, size_t at,
+    size_t out, Q8Ahead *ahead) {
     const Q8Block *x[Q8_ROWS];
     VF acc[Q8_ROWS][Q8_GROUPS];
 #pragma GCC unroll 8
@@ -286,14 +287,12 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
     if (words)
         q8_words_of_x(rows, x, n, words);
 #endif
-    /* few rows are soon where they are wanted */
-    size_t x_step = Q8_FETCHES_X && m->n_rows > Q8_FEW_ROWS ? rows * m->x_stride : 0;
-    q8_multiply(kind, rows, groups, tiles, n, x, words, x_step, ahead, acc);
+    q8_multiply(kind, few, rows, groups, tiles, n, x, words, rows * m->x_stride, ahead, acc);
     q8_store_sums(m, rows, groups, r, out, (const VF(*)[Q8_GROUPS])acc);
 }
 
-/* Takes all rows of x through n tiles. */
-static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const int groups,
+/* Takes all rows of x through n tiles. `few`: they are no more than Q8_FEW_ROWS. */
+static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const bool few, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out, Q8Ahead *ahead) {
     Q8Words *words = NULL;
     size_t r = 0;
@@ -305,27 +304,29 @@ static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind,
     }
 #endif
     for (; r + Q8_ROWS <= m->n_rows; r += Q8_ROWS)
-        q8_rows(kind, Q8_ROWS, groups, tiles, n, words, m, r, at, out, ahead);
+        q8_rows(kind, few, Q8_ROWS, groups, tiles, n, words, m, r, at, out, ahead);
     if (Q8_ROWS > 2 && m->n_rows - r >= 2) {
-        q8_rows(kind, 2, groups, tiles, n, words, m, r, at, out, ahead);
+        q8_rows(kind, few, 2, groups, tiles, n, words, m, r, at, out, ahead);
         r += 2;
     }
     if (m->n_rows > r)
-        q8_rows(kind, 1, groups, tiles, n, words, m, r, at, out, ahead);
+        q8_rows(kind, few, 1, groups, tiles, n, words, m, r, at, out, ahead);
 }
 
 typedef void Q8Rows(const int groups, const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out,
     Q8Ahead *ahead);
 
-/* One function for each kind of format. */
+/* One function for each kind of format. Single groups are those of few rows of x, and what is left over of many. */
 #define Q8_KIND(name, ...)                                                                                             \
     static const Q8Kind name##_kind = {__VA_ARGS__};                                                                   \
     static void name(const int groups, const Q8Tile(*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at,           \
         size_t out, Q8Ahead *ahead) {                                                                                  \
         if (groups == 1)                                                                                               \
-            q8_all_rows(name##_kind, 1, tiles, n, m, at, out, ahead);                                                  \
+            q8_all_rows(name##_kind, true, 1, tiles, n, m, at, out, ahead);                                            \
+        else if (m->n_rows <= Q8_FEW_ROWS)                                                                             \
+            q8_all_rows(name##_kind, true, Q8_GROUPS, tiles, n, m, at, out, ahead);                                    \
         else                                                                                                           \
-            q8_all_rows(name##_kind, Q8_GROUPS, tiles, n, m, at, out, ahead);                                          \
+            q8_all_rows(name##_kind, false, Q8_GROUPS, tiles, n, m, at, out, ahead);                                   \
     }
 
 /* Tiles unpacked at a time. */
