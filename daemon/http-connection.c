@@ -1,9 +1,10 @@
 /* A client's connection; see http-connection.h.
  *
- * A suspended connection is out of the library's sight, so while one sleeps we watch its descriptor ourselves. Only a
- * full close counts: a client may shut down its sending half after the request and wait for the answer. EPOLLRDHUP
- * cannot tell the two apart and would fire without end after a half close, whereas EPOLLHUP is reported always,
- * whatever is asked for, so we ask for the rarest event there is (urgent data, which no HTTP client sends).
+ * A suspended connection is out of the library's sight, so from the first time that one sleeps until its request is
+ * over we watch its descriptor ourselves; a stream sleeps after every token. Only a full close counts: a client may
+ * shut down its sending half after the request and wait for the answer. EPOLLRDHUP cannot tell the two apart and would
+ * fire without end after a half close, whereas EPOLLHUP is reported always, whatever is asked for, so we ask for the
+ * rarest event there is (urgent data, which no HTTP client sends).
  *
  * The library's own timeout restarts with every byte, which suits a slow reader of a reply but also a client that sends
  * its request one byte at a time for ever; the deadline here counts for the request as a whole. */
@@ -52,6 +53,7 @@ static void on_deadline(uv_timer_t *timer) {
 }
 
 void http_connection_expect_request(HttpConnection *c) {
+    uv_poll_stop(&c->hangup);
     uv_timer_start(&c->deadline, on_deadline, http_server_daemon(c->server)->config->http_idle_usec / 1000, 0);
 }
 
@@ -61,6 +63,7 @@ void http_connection_request_arrived(HttpConnection *c) {
 
 static void on_hangup(uv_poll_t *poll, int status, int events) {
     HttpConnection *c = poll->data;
+    uv_poll_stop(poll); /* or it would be told again and again */
     http_connection_cut(c);
     http_connection_wake(c);
 }
@@ -70,14 +73,14 @@ void http_connection_sleep(HttpConnection *c) {
         return;
     c->sleeping = true;
     MHD_suspend_connection(c->mhd);
-    uv_poll_start(&c->hangup, UV_PRIORITIZED, on_hangup);
+    if (!uv_is_active((uv_handle_t *)&c->hangup))
+        uv_poll_start(&c->hangup, UV_PRIORITIZED, on_hangup);
 }
 
 void http_connection_wake(HttpConnection *c) {
     if (!c->sleeping)
         return;
     c->sleeping = false;
-    uv_poll_stop(&c->hangup);
     MHD_resume_connection(c->mhd);
     http_server_run_soon(c->server);
 }

@@ -16,7 +16,7 @@ struct HttpConnection {
     struct MHD_Connection *mhd;    /* borrowed; NULL until the library has taken it, and after it has closed */
     struct HttpExchange *exchange; /* borrowed; NULL: between requests */
     int fd;                        /* the library's */
-    uv_poll_t hangup;              /* active while the connection sleeps */
+    uv_poll_t hangup;              /* active from a request's first sleep to its end */
     uv_timer_t deadline;           /* active while a request is arriving */
     unsigned n_handles;            /* uv handles not closed yet; the memory goes with the last */
     bool sleeping;
