@@ -291,7 +291,7 @@ static inline __attribute__((always_inline)) void q8_rows(const Q8Kind kind, con
     q8_store_sums(m, rows, groups, r, out, (const VF(*)[Q8_GROUPS])acc);
 }
 
-/* Takes all rows of x through n tiles. `few`: they are no more than Q8_FEW_ROWS. */
+/* Takes all rows of x through n tiles. `few`: they are no more than Q8_FEW_ROWS, or are treated so. */
 static inline __attribute__((always_inline)) void q8_all_rows(const Q8Kind kind, const bool few, const int groups,
     const Q8Tile (*tiles)[Q8_DEPTH], size_t n, const Matmul *m, size_t at, size_t out, Q8Ahead *ahead) {
     Q8Words *words = NULL;
