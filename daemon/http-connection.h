@@ -28,10 +28,11 @@ int http_connection_new(HttpServer *s, int fd, HttpOwner *owner, HttpConnection 
 /* The library has closed it, or never took it. */
 void http_connection_closed(HttpConnection *c);
 
-/* The rest of a request has to arrive before the deadline; between requests the next one has to begin and arrive. */
+/* The rest of a request has to arrive before the deadline; between requests the next one has to begin and arrive. The
+ * library watches for the client's leaving itself then. */
 void http_connection_expect_request(HttpConnection *c);
 void http_connection_request_arrived(HttpConnection *c);
-/* The library leaves the connection alone until it is woken; meanwhile we watch for the client's leaving. */
+/* The library leaves the connection alone until it is woken; from now on we watch for the client's leaving. */
 void http_connection_sleep(HttpConnection *c);
 void http_connection_wake(HttpConnection *c);
 /* Makes the library notice an end of the connection. */
