@@ -176,7 +176,8 @@ start_with_mistake() {
 
 # ---------------------------------------------------------------------------------------------- stop
 
-# At this temperature every token is as likely as any other, so that an answer is as long as the context is.
+# At this temperature every token is as likely as any other, so that answers are long. A fast machine has done with one in a fraction
+# of a second all the same, so clients ask again and again.
 ramble_over_bus() {
     somebody infer --bus=system --show-reasoning --temperature=100 --top-k=0 --top-p=1 --min-p=0 "Go on." </dev/null
 }
@@ -184,31 +185,44 @@ ramble_over_socket() {
     somebody curl -sSN -m 60 --unix-socket "$socket" http://localhost/v1/chat/completions -d '{"stream": true, "temperature": 2,
         "top_p": 1, "logit_bias": {"0": -100, "1": -100}, "messages": [{"role": "user", "content": "Go on."}]}'
 }
+# repeats a command until the service is being stopped or the command fails; keeps what it says and its last status
+insist() { # FILE COMMAND...
+    file=$1 code=0
+    shift
+    until [ -e "$scratch/stopping" ] || [ $code != 0 ]; do
+        "$@" >>"$file" 2>>"$file.errors"
+        code=$?
+    done
+    echo $code >"$file.code"
+}
 has_begun() { [ -s "$scratch/bus.1" ] && [ -s "$scratch/bus.8" ] && [ -s "$scratch/socket.8" ]; }
 stop_while_running() {
     configure '[Service]\nDrainTimeout=0s\n'
     systemctl restart inferd.service && answers || return 1
     clients=
     for i in 1 2 3 4 5 6 7 8; do
-        { ramble_over_bus >"$scratch/bus.$i" 2>"$scratch/errors.$i"; echo $? >"$scratch/bus-code.$i"; } &
+        insist "$scratch/bus.$i" ramble_over_bus &
         clients="$clients $!"
-        { ramble_over_socket >"$scratch/socket.$i" 2>&1; echo $? >"$scratch/socket-code.$i"; } &
+        insist "$scratch/socket.$i" ramble_over_socket &
         clients="$clients $!"
     done
     await has_begun || return 1
+    touch "$scratch/stopping"
     began=$(date +%s)
     systemctl stop inferd.socket inferd.service
+    result=$(property Result)
     # shellcheck disable=SC2086 # a list of numbers is meant
     wait $clients
     took=$(($(date +%s) - began))
-    result=$(property Result)
+    stop # a client that asked too late may have started it again
     rm /usr/local/etc/inferd/inferd.conf
     systemctl start inferd.socket
-    cat "$scratch"/bus-code.* "$scratch"/socket-code.* "$scratch"/errors.*
-    tail -qc 300 "$scratch"/socket.*
-    [ "$took" -lt 20 ] && [ "$result" = success ] && grep -qx 75 "$scratch"/bus-code.* &&
-        ! grep -vqx -e 0 -e 75 -h "$scratch"/bus-code.* && grep -q 'inferd is stopping' "$scratch"/errors.* &&
-        grep -q '"error"' "$scratch"/socket.*
+    tail -qc 300 "$scratch"/socket.?
+    echo
+    cat "$scratch"/bus.?.code "$scratch"/socket.?.code "$scratch"/bus.?.errors "$scratch"/socket.?.errors
+    [ "$took" -lt 20 ] && [ "$result" = success ] && grep -qx 75 "$scratch"/bus.?.code &&
+        ! grep -vqx -e 0 -e 75 -h "$scratch"/bus.?.code && grep -q 'inferd is stopping' "$scratch"/bus.?.errors &&
+        grep -q '"error"' "$scratch"/socket.?
 }
 
 # ---------------------------------------------------------------------------------------------- a user's own
