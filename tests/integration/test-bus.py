@@ -437,9 +437,11 @@ def test_stream_that_is_never_read(w):
     # the others are served, and memory does not grow with the answer
     for _ in range(5):
         assert generate(other, 'hello')[0] == 'echo: hello'
-    used = get(other, 'PagesUsed')
-    time.sleep(0.3)
-    assert get(other, 'PagesUsed') == used > 0, 'it goes on although nobody reads'
+    used = -1
+    while used != (now := get(other, 'PagesUsed')):
+        used = now  # pipe and outbox fill, and the engine stops there
+        time.sleep(0.3)
+    assert used > 0, 'it went on to the end although nobody reads'
     # closing the pipe cancels
     os.close(fd)
     wait_for(lambda: get(other, 'PagesUsed') == 0)
@@ -520,13 +522,13 @@ def test_properties_are_announced(w):
     changed = {}
     while changed.get('Sessions') != 1:
         changed.update(c.wait(lambda m: m.member == 'PropertiesChanged').body[1])
+    began, seen = time.monotonic(), []
     n, = session(c, path, 'Respond', 'sa{sv}', '/slow 1 /long 1500', {})
     turn(c, path, n)
-    while changed.get('PagesUsed', -1) != 0:
-        changed.update(c.wait(lambda m: m.member == 'PropertiesChanged').body[1])
-    # a second and a half of work is announced a few times, not a thousand
-    announced = sum(1 for m in c.messages if m.member == 'PropertiesChanged')
-    assert announced < 12, announced
+    while not any(used > 0 for used in seen) or seen[-1] != 0:
+        seen.append(c.wait(lambda m: m.member == 'PropertiesChanged').body[1].get('PagesUsed', -1))
+    # twice a second at most, not for every one of fifteen hundred tokens
+    assert len(seen) <= (time.monotonic() - began) * 2 + 2, seen
     assert get(c, 'Version') and get(c, 'Pages') > 0 and get(c, 'Queue') == 0
 
 
@@ -595,7 +597,7 @@ def test_stop_while_requests_run(w):
     assert w.daemon.wait(60) == 0
 
 
-test_stop_while_requests_run.config = '[Service]\nDrainTimeout=1500ms\n'
+test_stop_while_requests_run.config = '[Service]\nDrainTimeout=3s\n'
 
 
 def test_idle_exit(w):
