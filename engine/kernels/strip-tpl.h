@@ -258,9 +258,9 @@ static inline __attribute__((always_inline)) void strip_unit(const StripFormat f
         unit[i] = rows[strip_row(u, i)];
 #pragma GCC unroll 8
         for (size_t line = 0; line < f.row_bytes; line += 64)
-            prefetch_line(unit[i] + ahead + line);
+            prefetch_line_at(unit[i], ahead + line);
         if (strip_scales_behind(f))
-            prefetch_line(unit[i] + ahead + f.row_bytes - 1);
+            prefetch_line_at(unit[i], ahead + f.row_bytes - 1);
     }
     unpack(unit, at, &w);
     if (rows_known) {
