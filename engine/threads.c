@@ -20,10 +20,10 @@
 
 #define MAX_THREADS 512
 
-/* How many ranges of one thread's share of a phase are taken: from its front in the low half, from its back in the high
- * one. Adding to either half gives a ticket, and as many tickets are good as there are ranges, so that the two ends
- * never cross. One for the phases of even number, one for the odd: a thread clears that of the next phase before it
- * comes to the barrier, when nobody looks at the phase before any more. */
+/* How many units of one thread's share of a phase are taken: from its front in the low half, from its back in the high
+ * one. Adding to either half gives a ticket, which says where both ends were, so that they never cross. One for the
+ * phases of even number, one for the odd: a thread clears that of the next phase before it comes to the barrier, when
+ * nobody looks at the phase before any more. */
 typedef struct Share {
     _Alignas(64) atomic_uint_fast64_t taken[2];
 } Share;
@@ -104,28 +104,34 @@ unsigned threads_count(const Threads *t) {
 #define FROM_FRONT ((uint64_t)1)
 #define FROM_BACK  ((uint64_t)1 << 32)
 
-/* A range of thread i's share of all n; false when it is used up. */
-static bool take(Threads *t, unsigned i, size_t n, uint64_t from, size_t *ret_range) {
-    size_t count = threads_count(t), begin = n * i / count, end = n * (i + 1) / count;
+/* Of thread i's share of n units `most` at a time, and single ones when fewer are left; false when it is used up. Only
+ * the ticket tells for sure how many are. */
+static bool take(Threads *t, unsigned i, size_t n, size_t most, uint64_t from, size_t *ret_begin, size_t *ret_end) {
+    size_t count = threads_count(t), begin = n * i / count, end = n * (i + 1) / count, size = end - begin;
     unsigned phase = atomic_load_explicit(&t->generation, memory_order_relaxed);
-    uint64_t ticket = atomic_fetch_add_explicit(&t->shares[i].taken[phase % 2], from, memory_order_relaxed);
+    atomic_uint_fast64_t *taken = &t->shares[i].taken[phase % 2];
+    uint64_t seen = atomic_load_explicit(taken, memory_order_relaxed);
+    size_t wanted = (uint32_t)seen + (seen >> 32) + most <= size ? most : 1;
+    uint64_t ticket = atomic_fetch_add_explicit(taken, wanted * from, memory_order_relaxed);
     size_t front = (uint32_t)ticket, back = ticket >> 32;
-    if (front + back >= end - begin)
+    if (front + back >= size)
         return false;
-    *ret_range = from == FROM_FRONT ? begin + front : end - 1 - back;
+    size_t n_taken = MIN(wanted, size - front - back);
+    *ret_begin = from == FROM_FRONT ? begin + front : end - back - n_taken;
+    *ret_end = *ret_begin + n_taken;
     return true;
 }
 
-bool threads_next_near(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end) {
+bool threads_next_near(Threads *t, size_t n, Grain grain, size_t *ret_begin, size_t *ret_end) {
     unsigned count = threads_count(t);
-    size_t n_ranges = (n + grain - 1) / grain, range;
-    bool taken = take(t, self, n_ranges, FROM_FRONT, &range);
+    size_t n_units = (n + grain.least - 1) / grain.least, most = grain.most / grain.least, begin, end;
+    bool taken = take(t, self, n_units, most, FROM_FRONT, &begin, &end);
     for (unsigned i = 1; !taken && i < count; i++)
-        taken = take(t, (self + i) % count, n_ranges, FROM_BACK, &range);
+        taken = take(t, (self + i) % count, n_units, most, FROM_BACK, &begin, &end);
     if (!taken)
         return false;
-    *ret_begin = range * grain;
-    *ret_end = MIN(n, range * grain + grain);
+    *ret_begin = begin * grain.least;
+    *ret_end = MIN(n, end * grain.least);
     return true;
 }
 

@@ -11,6 +11,11 @@
 
 typedef struct Threads Threads;
 
+/* Items of a range. Ranges begin at multiples of `least` and have at most `most` items, whole `least`s. */
+typedef struct Grain {
+    size_t most, least;
+} Grain;
+
 /* How many threads are of use for steps that read so many bytes of weights: at most one per physical core. */
 unsigned threads_for(uint64_t bytes);
 
@@ -30,5 +35,6 @@ void threads_barrier(Threads *t);
  * ends at the next barrier; all its calls must agree on n and grain. */
 bool threads_next(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end);
 /* The same, except that each thread goes through a share of its own from front to back, and when that is used up takes
- * from the back of the others': for work that goes faster where it follows on what the thread did last. */
-bool threads_next_near(Threads *t, size_t n, size_t grain, size_t *ret_begin, size_t *ret_end);
+ * from the back of the others': for work that goes faster where it follows on what the thread did last. Ranges have
+ * grain.most items, and towards the end of a share grain.least, so that nobody waits long for whoever took the last. */
+bool threads_next_near(Threads *t, size_t n, Grain grain, size_t *ret_begin, size_t *ret_end);

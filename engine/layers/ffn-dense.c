@@ -43,7 +43,7 @@ void ffn_gate_up(Worker *w, const GateUp *g) {
     Pass *p = w->pass;
     size_t n_ff = g->gate->ne[1], begin, end;
 
-    size_t grain = linear_grain(p, g->gate, n_ff);
+    const Grain grain = linear_grain(p, g->gate, n_ff);
     while (threads_next_near(p->threads, n_ff, grain, &begin, &end))
         ffn_gate_up_range(w, g, begin, end);
     threads_barrier(p->threads);

@@ -194,7 +194,8 @@ static void each_expert(Worker *w, const LayerWeights *l, const Tensor *experts,
     ExpertRange range, SharedRange shared_range) {
     Pass *p = w->pass;
     size_t stride = (n_out + LINEAR_UNIT - 1) / LINEAR_UNIT * LINEAR_UNIT, n = p->routing.n_active * stride;
-    size_t begin, end, grain = linear_grain(p, experts, (n + n_shared) / 2);
+    size_t begin, end;
+    const Grain grain = linear_grain(p, experts, (n + n_shared) / 2);
 
     while (threads_next_near(p->threads, n + n_shared, grain, &begin, &end)) {
         while (begin < MIN(end, n)) {

@@ -3,16 +3,18 @@
 
 /* So many bytes of a matrix are read in one stretch without the beginnings of stretches being felt. */
 #define RANGE_BYTES (512u << 10)
+#define RANGES      4 /* of each worker at least, and the last of them in so many parts */
+#define RANGE_PARTS 4
 
-/* Few rows: large ranges, so that each worker reads long stretches of weights, but no larger than that takes, since the
- * workers wait for whoever took the last one. Many rows: small ones, so that a range's results fit the worker's
- * scratch. */
-size_t linear_grain(const Pass *p, const Tensor *weight, size_t n_out) {
-    size_t share = n_out / (threads_count(p->threads) * 8);
+/* Few rows: large ranges, so that each worker reads long stretches of weights. Many rows: small ones, so that a range's
+ * results fit the worker's scratch. */
+Grain linear_grain(const Pass *p, const Tensor *weight, size_t n_out) {
+    size_t share = n_out / (threads_count(p->threads) * RANGES);
     size_t fit = p->worker_floats / 2 / MAX(p->n_rows, 1u);
-    size_t grain = MIN(share, fit);
-    grain = MIN(grain, RANGE_BYTES / weight->row_bytes) / LINEAR_UNIT * LINEAR_UNIT;
-    return MAX(grain, (size_t)LINEAR_UNIT);
+    size_t most = MIN(share, fit);
+    most = MIN(most, RANGE_BYTES / weight->row_bytes);
+    size_t least = MAX(most / RANGE_PARTS / LINEAR_UNIT, (size_t)1) * LINEAR_UNIT;
+    return (Grain){.most = MAX(most / least, (size_t)1) * least, .least = least};
 }
 
 /* A layer's weights are tensors and nothing else, so they can be gone through as an array. */
@@ -132,7 +134,7 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in) {
     for (size_t i = 0; i < n_jobs; i++)
         n_out += jobs[i].weight->ne[1];
 
-    size_t grain = linear_grain(p, jobs[0].weight, n_out);
+    const Grain grain = linear_grain(p, jobs[0].weight, n_out);
     while (threads_next_near(p->threads, n_out, grain, &begin, &end)) {
         size_t first = 0; /* of this job's outputs among all */
         for (size_t i = 0; i < n_jobs && first < end; i++) {

@@ -136,9 +136,9 @@ void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows 
     size_t end, float *y, size_t y_stride);
 /* Several products of the same rows, bytes and words up to date, in one phase. */
 void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
-/* Grain of threads_next() over n_out outputs, of weights like these, for n_rows rows; worker scratch has room for twice
- * as many. */
-size_t linear_grain(const Pass *p, const Tensor *weight, size_t n_out);
+/* Grain of threads_next_near() over n_out outputs, of weights like these, for n_rows rows, in whole LINEAR_UNITs;
+ * worker scratch has room for twice as many. */
+Grain linear_grain(const Pass *p, const Tensor *weight, size_t n_out);
 #define LINEAR_UNIT Q8_UNIT /* so that the bytes or words of a range's outputs can be made with them */
 
 /* normed = norm(x) * weight, and the formats of it that are wanted */

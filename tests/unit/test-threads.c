@@ -69,9 +69,11 @@ static void test_phases_see_each_others_work(void **state) {
 static void claim_near(void *userdata, unsigned i) {
     Sums *s = userdata;
     for (size_t phase = 0; phase < 100; phase++) {
-        size_t n = N - phase, grain = 1 + phase % 13, begin, end;
+        size_t n = N - phase, least = 1 + phase % 7, begin, end;
+        const Grain grain = {.most = least * (1 + phase % 5), .least = least};
         while (threads_next_near(s->threads, n, grain, &begin, &end)) {
-            assert_true(begin < end && end <= n && end - begin <= grain);
+            assert_true(begin < end && end <= n && end - begin <= grain.most);
+            assert_true(begin % least == 0 && (end % least == 0 || end == n));
             for (size_t j = begin; j < end; j++)
                 s->claimed[j]++;
             if (i == 0 && phase % 3 == 0)
@@ -94,13 +96,15 @@ static void test_near_ranges_are_claimed_once(void **state) {
     }
 }
 
-/* With nothing to take from the others, a thread goes through its share in order. */
+/* With nothing to take from the others, a thread goes through its share in order, in the end by small steps. */
 static void test_near_ranges_follow_each_other(void **state) {
     _cleanup_(threads_freep) Threads *t = NULL;
     assert_int_equal(threads_new(1, &t, NULL), 0);
     size_t begin, end, next = 0;
-    for (; threads_next_near(t, N, 64, &begin, &end); next = end)
+    for (; threads_next_near(t, N, (Grain){.most = 64, .least = 16}, &begin, &end); next = end) {
         assert_int_equal(begin, next);
+        assert_int_equal(end - begin, MIN(N - begin >= 64 ? 64 : 16, N - begin));
+    }
     assert_int_equal(next, N);
 }
 
