@@ -3,8 +3,8 @@
 
 /* So many bytes of a matrix are read in one stretch without the beginnings of stretches being felt. */
 #define RANGE_BYTES (512u << 10)
-#define RANGES      4 /* of each worker at least, and the last of them in so many parts */
-#define RANGE_PARTS 4
+#define RANGES      4 /* of each worker, at least */
+#define RANGE_PARTS 4 /* that the last one of them comes in */
 
 /* Few rows: large ranges, so that each worker reads long stretches of weights. Many rows: small ones, so that a range's
  * results fit the worker's scratch. */

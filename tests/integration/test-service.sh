@@ -206,7 +206,8 @@ stop_while_running() {
         insist "$scratch/socket.$i" ramble_over_socket &
         clients="$clients $!"
     done
-    await has_begun || return 1
+    await has_begun
+    begun=$?
     touch "$scratch/stopping"
     began=$(date +%s)
     systemctl stop inferd.socket inferd.service
@@ -220,7 +221,7 @@ stop_while_running() {
     tail -qc 300 "$scratch"/socket.?
     echo
     cat "$scratch"/bus.?.code "$scratch"/socket.?.code "$scratch"/bus.?.errors "$scratch"/socket.?.errors
-    [ "$took" -lt 20 ] && [ "$result" = success ] && grep -qx 75 "$scratch"/bus.?.code &&
+    [ "$begun" = 0 ] && [ "$took" -lt 20 ] && [ "$result" = success ] && grep -qx 75 "$scratch"/bus.?.code &&
         ! grep -vqx -e 0 -e 75 -h "$scratch"/bus.?.code && grep -q 'inferd is stopping' "$scratch"/bus.?.errors &&
         grep -q '"error"' "$scratch"/socket.?
 }
