@@ -185,15 +185,25 @@ ramble_over_socket() {
     somebody curl -sSN -m 60 --unix-socket "$socket" http://localhost/v1/chat/completions -d '{"stream": true, "temperature": 2,
         "top_p": 1, "logit_bias": {"0": -100, "1": -100}, "messages": [{"role": "user", "content": "Go on."}]}'
 }
-# repeats a command until the service is being stopped or the command fails; keeps what it says and its last status
+# repeats a command until the service is being stopped or the command fails; keeps what it said the last time, and its status
 insist() { # FILE COMMAND...
     file=$1 code=0
     shift
     until [ -e "$scratch/stopping" ] || [ $code != 0 ]; do
-        "$@" >>"$file" 2>>"$file.errors"
+        "$@" >"$file" 2>"$file.errors"
         code=$?
     done
     echo $code >"$file.code"
+}
+# whoever had heard the beginning of an answer heard the end or of the stop; a call in the last instant may find nobody there
+are_told() {
+    for i in 1 2 3 4 5 6 7 8; do
+        case $(cat "$scratch/bus.$i.code") in
+        0 | 75) ;;
+        69) [ ! -s "$scratch/bus.$i" ] || return 1 ;;
+        *) return 1 ;;
+        esac
+    done
 }
 has_begun() { [ -s "$scratch/bus.1" ] && [ -s "$scratch/bus.8" ] && [ -s "$scratch/socket.8" ]; }
 stop_while_running() {
@@ -222,7 +232,7 @@ stop_while_running() {
     echo
     cat "$scratch"/bus.?.code "$scratch"/socket.?.code "$scratch"/bus.?.errors "$scratch"/socket.?.errors
     [ "$begun" = 0 ] && [ "$took" -lt 20 ] && [ "$result" = success ] && grep -qx 75 "$scratch"/bus.?.code &&
-        ! grep -vqx -e 0 -e 75 -h "$scratch"/bus.?.code && grep -q 'inferd is stopping' "$scratch"/bus.?.errors &&
+        are_told && grep -q 'inferd is stopping' "$scratch"/bus.?.errors &&
         grep -q '"error"' "$scratch"/socket.?
 }
 
