@@ -11,7 +11,8 @@
 
 typedef struct Threads Threads;
 
-/* Items of a range. Ranges begin at multiples of `least` and have at most `most` items, whole `least`s. */
+/* Items of a range, 1 <= least <= most. Ranges begin at multiples of `least` and have at most `most` items, whole
+ * `least`s but for the last one of all. */
 typedef struct Grain {
     size_t most, least;
 } Grain;

@@ -11,8 +11,7 @@ static inline void prefetch_line(const uint8_t *p) {
 }
 
 /* The line at p + offset, which the instruction itself adds up: in strips, where every tenth instruction fetches, this
- * is up to a tenth faster. For all the compiler knows the line is read; in the products of tiles, with their stores to
- * memory, that makes it as much slower. */
+ * is up to a tenth faster. In tiles it was as much slower; for all the compiler knows the line is read. */
 static inline __attribute__((always_inline)) void prefetch_line_at(const uint8_t *p, size_t offset) {
     __asm__ volatile("prefetcht0 %0" : : "m"(p[offset]));
 }

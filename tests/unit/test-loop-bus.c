@@ -146,6 +146,14 @@ static void ask(Fixture *f, uint32_t n) {
     assert_true(sd_bus_call_method_async(f->bus, NULL, NULL, PATH, INTERFACE, "Echo", on_reply, f, "u", n) >= 0);
 }
 
+/* Calls what will not be answered; timeout_usec: 0 for the usual one. */
+static void ask_in_vain(Fixture *f, const char *member, uint64_t timeout_usec) {
+    sd_bus_message *m;
+    assert_true(sd_bus_message_new_method_call(f->bus, &m, NULL, PATH, INTERFACE, member) >= 0);
+    assert_true(sd_bus_call_async(f->bus, NULL, m, on_reply, f, timeout_usec) >= 0);
+    sd_bus_message_unref(m);
+}
+
 /* Runs the loop, which whatever counts stops, until *counter is `wanted`. */
 static void run_until(Fixture *f, const unsigned *counter, unsigned wanted) {
     while (*counter < wanted)
@@ -202,10 +210,7 @@ static void test_messages_that_a_call_has_read_are_processed(void **state) {
 
 static void test_a_call_that_is_not_answered_in_time(void **state) {
     Fixture *f = *state;
-    sd_bus_message *m;
-    assert_true(sd_bus_message_new_method_call(f->bus, &m, NULL, PATH, INTERFACE, "Never") >= 0);
-    assert_true(sd_bus_call_async(f->bus, NULL, m, on_reply, f, 20000) >= 0);
-    sd_bus_message_unref(m);
+    ask_in_vain(f, "Never", 20000);
     run_until(f, &f->n_errors, 1);
     ask(f, 1);
     run_until(f, &f->n_replies, 1);
@@ -224,10 +229,7 @@ static void test_sleeps_when_nothing_happens(void **state) {
 
 static void test_the_end_of_the_connection_is_told_once(void **state) {
     Fixture *f = *state;
-    sd_bus_message *m;
-    assert_true(sd_bus_message_new_method_call(f->bus, &m, NULL, PATH, INTERFACE, "Leave") >= 0);
-    assert_true(sd_bus_call_async(f->bus, NULL, m, on_reply, f, 0) >= 0);
-    sd_bus_message_unref(m);
+    ask_in_vain(f, "Leave", 0);
     run_until(f, &f->n_lost, 1);
     assert_true(f->lost_error < 0);
     assert_int_equal(f->n_errors, 1); /* who waited for an answer was told */
