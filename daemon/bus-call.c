@@ -85,15 +85,18 @@ static BusCall *call_free(BusCall *c) {
     text_done(&c->reasoning);
     text_done(&c->calls);
     embedding_free(c->embedding);
+    daemon_activity(c->service->d);
     free(c);
     return NULL;
 }
 
-void bus_call_drop_owned(BusService *s, const BusOwner *o) {
+void bus_call_drop_owned(BusService *s, const BusOwner *o, const Error *error) {
     for (BusCall *c = s->calls, *next; c; c = next) {
         next = c->next;
         if (o && c->owner != o)
             continue;
+        if (error && c->message)
+            bus_error_reply(c->message, error);
         if (c->held)
             forget_sender(c);
         else

@@ -8,6 +8,6 @@ int bus_call_embed(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_count_tokens(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_prewarm(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
 int bus_call_load_model(BusService *s, BusOwner *o, sd_bus_message *m, Error *e);
-/* The owner has left (NULL: all have): their calls are cancelled and get no answer. */
-void bus_call_drop_owned(BusService *s, const BusOwner *o);
+/* Cancels the calls of an owner (NULL: of all). Those who wait get `error`; NULL: they have left. */
+void bus_call_drop_owned(BusService *s, const BusOwner *o, const Error *error);
 void bus_call_free_all(BusService *s);

@@ -43,16 +43,12 @@ BusOwner *bus_owner_free(BusOwner *o) {
     drop_waiting(o, NULL);
     sd_bus_slot_unref(o->match);
     sd_bus_slot_unref(o->query);
+    daemon_activity(o->service->d);
     free(o->name);
     free(o);
     return NULL;
 }
 DEFINE_CLEANUP(BusOwner *, bus_owner_free)
-
-void bus_owner_free_all(BusService *s) {
-    while (s->owners)
-        bus_owner_free(s->owners);
-}
 
 int bus_owner_run(BusOwner *o, sd_bus_message *m, BusHandler handler) {
     Error e = {};
@@ -68,6 +64,11 @@ static void fail(BusOwner *o, const Error *error) {
     bus_owner_free(o);
 }
 
+void bus_owner_free_all(BusService *s, const Error *error) {
+    while (s->owners)
+        fail(s->owners, error);
+}
+
 static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
     BusOwner *o = userdata;
     const char *name, *old_owner, *new_owner;
@@ -75,7 +76,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
     int r = sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner);
     if (r < 0 || strcmp(name, o->name) != 0 || *new_owner)
         return 0;
-    bus_service_owner_left(o->service, o);
+    bus_service_drop_owner(o->service, o, NULL);
     bus_owner_free(o);
     return 0;
 }
@@ -87,7 +88,7 @@ static int on_match_added(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
     if (!sd_bus_message_is_method_error(m, NULL))
         return 0;
     error_set(&e, -EDQUOT, "Too many programs use inferd at this moment; try again later.");
-    bus_service_owner_left(o->service, o);
+    bus_service_drop_owner(o->service, o, &e);
     fail(o, &e);
     return 0;
 }
@@ -112,6 +113,7 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         sd_bus_message_unref(w->message);
         free(w);
     }
+    daemon_activity(o->service->d);
     return 0;
 }
 

@@ -29,4 +29,5 @@ int bus_owner_with(BusService *s, sd_bus_message *m, BusHandler handler);
 /* Runs a handler and replies with its error, if any. */
 int bus_owner_run(BusOwner *o, sd_bus_message *m, BusHandler handler);
 BusOwner *bus_owner_free(BusOwner *o);
-void bus_owner_free_all(BusService *s);
+/* Whoever waits for the bus to say who it is gets `error`; NULL: all have left. */
+void bus_owner_free_all(BusService *s, const Error *error);

@@ -15,17 +15,22 @@
 #define BACKOFF_MIN_MS    500
 #define BACKOFF_MAX_MS    30000
 #define PROPERTIES_MIN_MS 500 /* between two PropertiesChanged */
+#define RELEASE_USEC      (UINT64_C(1000000))
+#define LAST_MESSAGES     4096 /* handled when the name is given up; somebody may send without end */
 
 static void connect_bus(BusService *s);
 
-uint32_t bus_service_n_sessions(const BusService *s) {
-    return s->n_sessions;
+bool bus_service_is_used(const BusService *s) {
+    for (const BusOwner *o = s->owners; o; o = o->next)
+        if (o->n_users || o->waiting)
+            return true;
+    return false;
 }
 
-void bus_service_owner_left(BusService *s, BusOwner *o) {
+void bus_service_drop_owner(BusService *s, BusOwner *o, const Error *error) {
     bus_session_free_owned(s, o);
-    bus_call_drop_owned(s, o);
-    polkit_drop_owned(s, o);
+    bus_call_drop_owned(s, o, error);
+    polkit_drop_owned(s, o, error);
 }
 
 /* ---------------------------------------------------------------------------------------------- flushing, properties
@@ -67,12 +72,13 @@ static void on_host_changed(void *userdata) {
 
 /* ---------------------------------------------------------------------------------------------- connection */
 
-static void drop_connection(BusService *s) {
-    bus_session_free_owned(s, NULL);
-    bus_call_drop_owned(s, NULL);
-    polkit_drop_owned(s, NULL);
+/* Those who still wait get `error`; NULL: there is no way to tell them. */
+static void drop_connection(BusService *s, const Error *error) {
+    bus_service_drop_owner(s, NULL, error);
     bus_turn_free_all(s);
-    bus_owner_free_all(s);
+    bus_owner_free_all(s, error);
+    if (s->bus && error)
+        sd_bus_flush(s->bus);
     s->loop = loop_bus_free(s->loop);
     s->bus = sd_bus_close_unref(s->bus);
     s->named = false;
@@ -92,7 +98,7 @@ static void on_lost(void *userdata, int error) {
     BusService *s = userdata;
 
     log_warning("The message bus is gone (%s); its sessions end.", strerror(-error));
-    drop_connection(s);
+    drop_connection(s, NULL);
     if (!s->d->stopping)
         retry_later(s);
 }
@@ -122,6 +128,10 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
     return 0;
 }
 
+static int request_name(BusService *s) {
+    return sd_bus_request_name_async(s->bus, NULL, BUS_NAME, 0, on_name, s);
+}
+
 static int open_bus(BusService *s) {
     int r = s->d->user ? sd_bus_open_user_with_description(&s->bus, "inferd")
                        : sd_bus_open_system_with_description(&s->bus, "inferd");
@@ -131,7 +141,7 @@ static int open_bus(BusService *s) {
     if (r >= 0)
         r = bus_session_add_vtable(s);
     if (r >= 0)
-        r = sd_bus_request_name_async(s->bus, NULL, BUS_NAME, 0, on_name, s);
+        r = request_name(s);
     if (r >= 0)
         r = loop_bus_new(s->d->loop, s->bus, on_lost, s, &s->loop);
     if (r < 0)
@@ -165,6 +175,31 @@ int bus_service_new(Daemon *d, BusService **ret, Error *e) {
     return 0;
 }
 
+void bus_service_release(BusService *s) {
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+
+    if (!s->bus || !s->named)
+        return;
+    s->named = false;
+    int r = sd_bus_message_new_method_call(
+        s->bus, &call, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReleaseName");
+    if (r >= 0)
+        r = sd_bus_message_append(call, "s", BUS_NAME);
+    if (r >= 0)
+        r = sd_bus_call(s->bus, call, RELEASE_USEC, NULL, NULL);
+    /* what the bus passed on before it answered has been read by now */
+    for (unsigned i = 0; i < LAST_MESSAGES && r > 0; i++)
+        r = sd_bus_process(s->bus, NULL);
+    if (r < 0)
+        log_debug("The name " BUS_NAME " could not be given up: %s.", strerror(-r));
+}
+
+void bus_service_claim(BusService *s) {
+    int r = s->bus && !s->named ? request_name(s) : 0;
+    if (r < 0)
+        log_warning("The name " BUS_NAME " cannot be asked for again: %s.", strerror(-r));
+}
+
 static void on_handle_closed(uv_handle_t *handle) {
     BusService *s = handle->data;
     if (--s->n_handles == 0)
@@ -172,11 +207,13 @@ static void on_handle_closed(uv_handle_t *handle) {
 }
 
 BusService *bus_service_free(BusService *s) {
+    Error stopping;
+
     if (!s)
         return NULL;
-    if (s->bus)
-        sd_bus_flush(s->bus);
-    drop_connection(s);
+    bus_service_release(s);
+    error_set(&stopping, -ESHUTDOWN, "inferd is stopping.");
+    drop_connection(s, &stopping);
     bus_call_free_all(s);
     uv_close((uv_handle_t *)&s->retry, on_handle_closed);
     uv_close((uv_handle_t *)&s->properties_timer, on_handle_closed);

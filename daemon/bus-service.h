@@ -49,12 +49,19 @@ struct BusService {
 
 /* Never fails for want of a bus: it is tried again, less and less often. */
 int bus_service_new(Daemon *d, BusService **ret, Error *e);
-/* Sends what is queued and leaves the bus. The memory goes when the loop has closed the handles. */
+/* Leaves the bus: gives up the name, answers whoever has called until then, sends what is queued. The memory goes when
+ * the loop has closed the handles. */
 BusService *bus_service_free(BusService *s);
-uint32_t bus_service_n_sessions(const BusService *s);
+/* Gives up the name and handles what came by it, so that no call finds nobody there: from then on the bus starts
+ * another inferd for a call, or says that there is none. Waits for the bus. */
+void bus_service_release(BusService *s);
+/* Takes a name that was given up again. */
+void bus_service_claim(BusService *s);
+/* Whether somebody has a session or waits for an answer. */
+bool bus_service_is_used(const BusService *s);
 /* Something that properties show may have changed: PropertiesChanged follows, at most about twice a second. */
 void bus_service_touch(BusService *s);
-/* A name has left: its sessions and calls end. */
-void bus_service_owner_left(BusService *s, BusOwner *o);
+/* The sessions and calls of an owner end (NULL: of all). Calls get `error`; NULL: those who made them have left. */
+void bus_service_drop_owner(BusService *s, BusOwner *o, const Error *error);
 /* A turn has text to send: it is flushed after this round of events. */
 void bus_service_schedule_flush(BusService *s);

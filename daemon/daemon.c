@@ -159,14 +159,23 @@ void daemon_fail(Daemon *d, const Error *error) {
 
 /* ---------------------------------------------------------------------------------------------- idle exit */
 
-static void on_idle_exit(uv_timer_t *timer) {
-    begin_stop(timer->data, "nothing to do");
-}
-
 static bool is_idle(const Daemon *d) {
-    return d->n_requests == 0 && (!d->bus || bus_service_n_sessions(d->bus) == 0) &&
+    return d->n_requests == 0 && (!d->bus || !bus_service_is_used(d->bus)) &&
            (!d->http || http_server_n_connections(d->http) == 0) &&
            model_host_availability(d->host) != AVAILABILITY_LOADING;
+}
+
+/* Nobody calls in vain in this instant: the name is given up first, and taken again for whoever was faster. */
+static void on_idle_exit(uv_timer_t *timer) {
+    Lifecycle *l = timer->data;
+    Daemon *d = l->d;
+
+    if (d->bus)
+        bus_service_release(d->bus);
+    if (is_idle(d))
+        begin_stop(l, "nothing to do");
+    else if (d->bus)
+        bus_service_claim(d->bus);
 }
 
 void daemon_activity(Daemon *d) {

@@ -37,15 +37,19 @@ static BusQuestion *question_free(BusQuestion *q) {
     q->owner->n_users--;
     sd_bus_slot_unref(q->slot);
     sd_bus_message_unref(q->message);
+    daemon_activity(q->service->d);
     free(q);
     return NULL;
 }
 
-void polkit_drop_owned(BusService *s, const BusOwner *o) {
+void polkit_drop_owned(BusService *s, const BusOwner *o, const Error *error) {
     for (BusQuestion *q = s->questions, *next; q; q = next) {
         next = q->next;
-        if (!o || q->owner == o)
-            question_free(q);
+        if (o && q->owner != o)
+            continue;
+        if (error)
+            bus_error_reply(q->message, error);
+        question_free(q);
     }
 }
 

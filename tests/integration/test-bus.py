@@ -600,6 +600,61 @@ def test_stop_while_requests_run(w):
 test_stop_while_requests_run.config = '[Service]\nDrainTimeout=3s\n'
 
 
+def stop_as_calls_arrive(w):
+    """Which of both the daemon notices first is not certain, but more often the signal."""
+    known, unknown = w.connect(), w.connect()
+    path = create(known)
+    w.daemon.send_signal(signal.SIGSTOP)
+    calls = [(c, c.send(NAME, PATH, MANAGER, 'Generate', 'sa{sv}', 'late', {})) for c in (known, unknown)]
+    calls.append((known, known.send(NAME, path, SESSION, 'Respond', 'sa{sv}', 'late', {})))
+    for c in (known, unknown):
+        c.call(DBUS, '/org/freedesktop/DBus', DBUS, 'GetId')  # so the bus has passed on what came before
+    w.daemon.terminate()
+    w.daemon.send_signal(signal.SIGCONT)
+    for c, call in calls:
+        try:
+            c.reply(call)
+        except BusError as e:
+            assert e.name == NAME + '.Error.Stopping', e
+    assert w.daemon.wait(60) == 0
+
+
+def test_calls_in_the_last_instant(w):
+    stop_as_calls_arrive(w)
+    for _ in range(9):
+        w.start_daemon()
+        stop_as_calls_arrive(w)
+
+
+def test_stop_while_a_model_loads(w):
+    w.install('beta', 'FAKE load_ms=1500')
+    c = w.connect()
+    call = c.send(NAME, PATH, MANAGER, 'LoadModel', 's', 'beta')
+    wait_for(lambda: get(c, 'Availability') == 'loading')
+    w.daemon.terminate()
+    fails('Stopping', c.reply, call)
+    assert w.daemon.wait(60) == 0
+
+
+def test_call_in_the_instant_of_the_idle_exit(w):
+    c = w.connect()
+    session(c, create(c), 'Close')
+    w.daemon.send_signal(signal.SIGSTOP)
+    time.sleep(2.1)  # so its time is over when it goes on
+    c = w.connect()
+    call = c.send(NAME, PATH, MANAGER, 'Generate', 'sa{sv}', 'late', {})
+    wrong = c.send(NAME, PATH, MANAGER, 'Generate', 'sa{sv}', '', {})
+    c.call(DBUS, '/org/freedesktop/DBus', DBUS, 'GetId')
+    w.daemon.send_signal(signal.SIGCONT)
+    assert c.reply(call)[0] == 'echo: late'
+    fails('InvalidArgument', c.reply, wrong)
+    assert generate(c, 'later')[0] == 'echo: later', 'the name is not there any more'
+    assert w.daemon.wait(60) == 0
+
+
+test_call_in_the_instant_of_the_idle_exit.config = '[Service]\nIdleExit=2s\n'
+
+
 def test_idle_exit(w):
     c = w.connect()
     path = create(c)
