@@ -39,7 +39,7 @@ static _Noreturn void bad_operands(Run *run, Operator op, Value a, Value b) {
     for (int i = 0; i < 2; i++) {
         Value v = i ? b : a;
         if (v.type == VALUE_UNDEFINED)
-            run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
+            value_fail_undefined(run, v);
     }
     if (op == OP_ADD && (a.type == VALUE_STRING || a.type == VALUE_LIST))
         run_fail(run, "can only concatenate %s (not \"%s\") to %s", value_type_name(a), value_type_name(b),
@@ -100,6 +100,17 @@ static int64_t power(Run *run, int64_t base, int64_t exponent) {
     return result;
 }
 
+static double real_power(Run *run, double a, double b) {
+    if (a == 0 && b < 0)
+        run_fail(run, "0.0 cannot be raised to a negative power");
+    double result = pow(a, b);
+    if (isnan(result) && !isnan(a) && !isnan(b))
+        run_fail(run, "a negative number has no such power");
+    if (isinf(result) && !isinf(a) && !isinf(b))
+        run_fail(run, "Numerical result out of range");
+    return result;
+}
+
 static Value whole_arithmetic(Run *run, Operator op, int64_t a, int64_t b) {
     int64_t result = 0;
     bool overflow = false;
@@ -112,10 +123,8 @@ static Value whole_arithmetic(Run *run, Operator op, int64_t a, int64_t b) {
     case OP_MUL: overflow = __builtin_mul_overflow(a, b, &result); break;
     case OP_DIV: return value_float((double)a / (double)b);
     case OP_POW:
-        if (b < 0 && a == 0)
-            run_fail(run, "0.0 cannot be raised to a negative power");
         if (b < 0)
-            return value_float(pow((double)a, (double)b));
+            return value_float(real_power(run, (double)a, (double)b));
         return value_int(power(run, a, b));
     default: /* rounds towards minus infinity; INT64_MIN / -1 overflows */
         if (b == -1) {
@@ -144,7 +153,7 @@ static Value real_arithmetic(Run *run, Operator op, double a, double b) {
         double m = fmod(a, b);
         return value_float(m == 0 ? copysign(0, b) : (m < 0) != (b < 0) ? m + b : m);
     }
-    default: return value_float(pow(a, b));
+    default: return value_float(real_power(run, a, b));
     }
 }
 
@@ -206,7 +215,7 @@ static Value eval_sign(Run *run, Scope *scope, const Node *n) {
     if (v.type == VALUE_INT || v.type == VALUE_BOOL)
         return whole_arithmetic(run, n->kind == NODE_NEGATE ? OP_SUB : OP_ADD, 0, as_whole(v));
     if (v.type == VALUE_UNDEFINED)
-        run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
+        value_fail_undefined(run, v);
     run_fail(run, "bad operand type for unary %s: '%s'", n->kind == NODE_NEGATE ? "-" : "+", value_type_name(v));
 }
 
@@ -234,10 +243,13 @@ static int64_t clamp_bound(int64_t i, int64_t n, bool backward) {
 static Value eval_slice(Run *run, Scope *scope, const Node *n) {
     Value v = eval(run, scope, n->a);
     if (v.type == VALUE_UNDEFINED)
-        run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
+        value_fail_undefined(run, v);
     bool text = v.type == VALUE_STRING;
-    if (!text && (v.type != VALUE_LIST || v.list->kind > LIST_RANGE || v.list->kind == LIST_GENERATOR))
-        return value_undefined("slice"); /* what is no sequence has no such item */
+    if (!text && (v.type != VALUE_LIST || v.list->kind > LIST_RANGE || v.list->kind == LIST_GENERATOR)) {
+        if (n->a->kind == NODE_CONST) /* Jinja looks constants' slices up as it compiles, and finds none */
+            return value_undefined("slice");
+        run_fail(run, "'%s' object is not subscriptable", value_type_name(v));
+    }
 
     const List *items = value_iterate(run, v);
     int64_t size = (int64_t)items->n, step = slice_bound(run, scope, n->items[2], 1);
@@ -314,7 +326,7 @@ Value call(Run *run, Value callee, const Arguments *args) {
     else if (callee.type == VALUE_CALLABLE)
         result = call_macro(run, callee.callable, args);
     else if (callee.type == VALUE_UNDEFINED)
-        run_fail(run, "'%s' is undefined", callee.hint ? callee.hint : "value");
+        value_fail_undefined(run, callee);
     else
         run_fail(run, "'%s' object is not callable", value_type_name(callee));
     run_leave(run);

@@ -150,11 +150,9 @@ static void bind_extra(Run *run, Scope *inner, const Node *n, const Arguments *a
     for (size_t i = 0; i < args->n_named; i++) {
         if (is_parameter(n, args->names[i]))
             continue;
-        if (str_is(args->names[i], "caller")) {
-            if (!n->takes_caller)
-                run_fail(run, "macro '%s' does not use its caller", n->name->data);
+        if (n->takes_caller && str_is(args->names[i], "caller"))
             scope_set(run, inner, args->names[i], args->named[i]);
-        } else if (n->takes_kwargs)
+        else if (n->takes_kwargs)
             dict_set(run, kwargs, value_of(args->names[i]), args->named[i]);
         else
             run_fail(run, "macro '%s' takes no keyword argument '%s'", n->name->data, args->names[i]->data);

@@ -63,16 +63,18 @@ static Value filter_center(Run *run, Value v, const Arguments *args) {
 static Value filter_truncate(Run *run, Value v, const Arguments *args) {
     Value a[4];
     arguments_bind(run, "truncate", args, (const char *const[]){"length", "killwords", "end", "leeway"}, 4, a);
-    const Str *s = value_str(run, v),
-              *end = a[2].type == VALUE_ABSENT_TYPE ? value_text(run, "...").string : value_str(run, a[2]);
+    const Str *end = a[2].type == VALUE_ABSENT_TYPE ? value_text(run, "...").string : value_str(run, a[2]);
     int64_t length = argument_int(run, "truncate", "length", a[0], 255),
             leeway = argument_int(run, "truncate", "leeway", a[3], 5);
     int64_t room = length - (int64_t)str_length(end);
     if (room < 0)
         run_fail(run, "truncate() needs a length of at least %zu", str_length(end));
-    if ((int64_t)str_length(s) <= length + leeway)
-        return value_of(s);
+    if ((int64_t)value_length(run, v) <= length + leeway)
+        return v;
+    if (v.type != VALUE_STRING)
+        run_fail(run, "truncate() cannot shorten a %s", value_type_name(v));
 
+    const Str *s = v.string;
     size_t cut = str_offset(s, (size_t)room);
     if (!argument_bool(a[1], false)) {
         size_t space = cut;
@@ -191,14 +193,17 @@ static void wrap_line(Builder *out, const Str *line, const Wrap *wrap, bool *fir
             last = at;
             at = end;
         }
+        bool drops_blank = true;
         if (at < text->n && end - at > wrap->width) {
             size_t room = wrap->width - (at - begin), part = broken_word(text, at, end, room, wrap);
             if (part == 0 && at == begin)
                 part = end - at;
             last = part > 0 ? at : last;
             at += part;
+            /* Python breaks a word even if nothing of it fits, and then takes that nothing for the line's end */
+            drops_blank = part > 0 || !wrap->break_words;
         }
-        size_t to = at > begin && is_blank(text, last) ? last : at;
+        size_t to = at > begin && drops_blank && is_blank(text, last) ? last : at;
         if (to == begin)
             continue;
         if (!*first)
@@ -218,13 +223,15 @@ static Value filter_wordwrap(Run *run, Value v, const Arguments *args) {
     arguments_bind(run, "wordwrap", args,
         (const char *const[]){"width", "break_long_words", "wrapstring", "break_on_hyphens"}, 4, a);
     int64_t width = argument_int(run, "wordwrap", "width", a[0], 79);
-    if (width <= 0)
-        run_fail(run, "invalid width %lld (must be > 0)", (long long)width);
     Wrap wrap = {.width = (size_t)width,
         .break_words = argument_bool(a[1], true),
         .on_hyphens = argument_bool(a[3], true),
         .between = a[2].type == VALUE_STRING ? a[2].string : value_text(run, "\n").string};
-    const List *lines = str_lines(run, value_str(run, v), false);
+    if (v.type != VALUE_STRING)
+        run_fail(run, "wordwrap() needs a string, not %s", value_type_name(v));
+    const List *lines = str_lines(run, v.string, false);
+    if (width <= 0 && lines->n > 0)
+        run_fail(run, "invalid width %lld (must be > 0)", (long long)width);
     Builder out = {.run = run};
     bool first = true;
     for (size_t i = 0; i < lines->n; i++)
@@ -237,7 +244,10 @@ static Value filter_wordwrap(Run *run, Value v, const Arguments *args) {
 static Value filter_filesizeformat(Run *run, Value v, const Arguments *args) {
     Value binary;
     arguments_bind(run, "filesizeformat", args, (const char *const[]){"binary"}, 1, &binary);
-    Value bytes = filter_find("float", 5)(run, v, &(Arguments){});
+    Arguments none_otherwise = {.positional = (Value[]){VALUE_NONE}, .n_positional = 1};
+    Value bytes = filter_find("float", 5)(run, v, &none_otherwise);
+    if (bytes.type != VALUE_FLOAT)
+        run_fail(run, "filesizeformat() needs a number, not %s", value_str(run, v)->data);
     double base = argument_bool(binary, false) ? 1024 : 1000, unit = base, size = bytes.number;
     static const char letters[] = "kMGTPEZY";
     char text[80];
@@ -247,7 +257,7 @@ static Value filter_filesizeformat(Run *run, Value v, const Arguments *args) {
         return value_text(run, text);
     }
     size_t i = 0;
-    while (i + 1 < sizeof(letters) - 1 && size >= unit * base) {
+    while (i + 1 < sizeof(letters) - 1 && !(size < unit * base)) { /* what is no number is large */
         unit *= base;
         i++;
     }
@@ -259,11 +269,15 @@ static Value filter_filesizeformat(Run *run, Value v, const Arguments *args) {
 static Value filter_xmlattr(Run *run, Value v, const Arguments *args) {
     Value autospace;
     arguments_bind(run, "xmlattr", args, (const char *const[]){"autospace"}, 1, &autospace);
+    if (v.type == VALUE_UNDEFINED)
+        value_fail_undefined(run, v);
     const List *pairs = value_iterate(run, filter_find("items", 5)(run, v, &(Arguments){}));
     Builder out = {.run = run};
     for (size_t i = 0; i < pairs->n; i++) {
         const Value *pair = pairs->items[i].list->items;
-        const Str *key = value_str(run, pair[0]);
+        if (pair[0].type != VALUE_STRING)
+            run_fail(run, "xmlattr() needs strings as names, not %s", value_type_name(pair[0]));
+        const Str *key = pair[0].string;
         if (pair[1].type == VALUE_NONE_TYPE || pair[1].type == VALUE_UNDEFINED)
             continue;
         if (strcspn(key->data, " \t\n\r\f/>=") != key->size)

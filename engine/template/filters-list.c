@@ -119,14 +119,17 @@ static void sort_by(Run *run, Value *items, Value *keys, size_t n, bool reverse)
         memcpy(items, from_items, n * sizeof(Value));
 }
 
-/* "a,b.c": several attributes make a tuple */
+/* "a,b.c": the attributes make a list, even a single one. (Of lists only parts that are not equal are compared, so that
+ * what has no order, such as none, may be in them.) */
 static Value sort_attributes(Run *run, Value v, Value attribute, bool case_sensitive) {
     if (!given(attribute))
         return sort_key(run, v, case_sensitive);
-    if (attribute.type != VALUE_STRING || !memchr(attribute.string->data, ',', attribute.string->size))
-        return sort_key(run, value_attribute_path(run, v, attribute), case_sensitive);
 
     List *key = list_new(run, LIST_LIST);
+    if (attribute.type != VALUE_STRING) {
+        list_append(run, key, sort_key(run, value_item(run, v, attribute), case_sensitive));
+        return value_list(key);
+    }
     const Str *s = attribute.string;
     for (size_t from = 0, to; from <= s->size; from = to + 1) {
         to = from + strcspn(s->data + from, ",");
@@ -254,37 +257,41 @@ static Value filter_groupby(Run *run, Value v, const Arguments *args) {
     return value_list(out);
 }
 
-static int64_t positive(Run *run, const char *filter, Value v) {
-    int64_t n = argument_int(run, filter, "its first argument", v, 0);
-    if (n <= 0)
-        run_fail(run, "%s() needs a positive number", filter);
-    return n;
+static int64_t count_argument(Run *run, const char *filter, Value v) {
+    if (v.type == VALUE_ABSENT_TYPE)
+        run_fail(run, "%s() needs a number", filter);
+    return argument_int(run, filter, "its first argument", v, 0);
 }
 
 static Value filter_batch(Run *run, Value v, const Arguments *args) {
     Value a[2];
     arguments_bind(run, "batch", args, (const char *const[]){"linecount", "fill_with"}, 2, a);
-    size_t size = (size_t)positive(run, "batch", a[0]);
+    int64_t size = count_argument(run, "batch", a[0]);
     const List *l = value_iterate(run, v);
-    List *out = list_new(run, LIST_GENERATOR), *row = NULL;
+    List *out = list_new(run, LIST_GENERATOR), *row = list_new(run, LIST_LIST);
     for (size_t i = 0; i < l->n; i++) {
-        if (i % size == 0) {
-            row = list_new(run, LIST_LIST);
+        if ((int64_t)row->n == size) { /* with a size of 0 once, before the first */
             list_append(run, out, value_list(row));
+            row = list_new(run, LIST_LIST);
         }
         list_append(run, row, l->items[i]);
     }
-    while (row && given(a[1]) && row->n < size)
+    while (row->n > 0 && given(a[1]) && (int64_t)row->n < size)
         list_append(run, row, a[1]);
+    if (row->n > 0)
+        list_append(run, out, value_list(row));
     return value_list(out);
 }
 
 static Value filter_slice(Run *run, Value v, const Arguments *args) {
     Value a[2];
     arguments_bind(run, "slice", args, (const char *const[]){"slices", "fill_with"}, 2, a);
-    size_t n = (size_t)positive(run, "slice", a[0]), at = 0;
+    int64_t wanted = count_argument(run, "slice", a[0]);
     const List *l = value_iterate(run, v);
     List *out = list_new(run, LIST_GENERATOR);
+    size_t n = wanted > 0 ? (size_t)wanted : 0, at = 0;
+    if (wanted == 0)
+        run_fail(run, "slice() cannot make no columns");
     for (size_t i = 0; i < n; i++) {
         List *column = list_new(run, LIST_LIST);
         bool longer = i < l->n % n;

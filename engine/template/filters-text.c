@@ -143,6 +143,14 @@ static bool parse_real(Run *run, const Str *s, double *ret) {
     return *end == '\0';
 }
 
+static Value int_of(Run *run, double number, Value otherwise) {
+    if (!isfinite(number))
+        return otherwise;
+    if (fabs(number) >= 0x1p63)
+        run_fail(run, "integer overflow");
+    return value_int((int64_t)number);
+}
+
 static Value filter_int(Run *run, Value v, const Arguments *args) {
     Value a[2], number = v;
     arguments_bind(run, "int", args, (const char *const[]){"default", "base"}, 2, a);
@@ -160,7 +168,7 @@ static Value filter_int(Run *run, Value v, const Arguments *args) {
         number = value_float(real);
     }
     if (number.type == VALUE_FLOAT)
-        return fabs(number.number) < 9.2e18 ? value_int((int64_t)number.number) : otherwise;
+        return int_of(run, number.number, otherwise);
     if (number.type == VALUE_BOOL)
         return value_int(number.boolean);
     return number.type == VALUE_INT ? number : otherwise;
@@ -258,6 +266,8 @@ static Value filter_attr(Run *run, Value v, const Arguments *args) {
     arguments_bind(run, "attr", args, (const char *const[]){"name"}, 1, &name);
     if (name.type != VALUE_STRING)
         run_fail(run, "attr() needs a name");
+    if (v.type != VALUE_DICT || v.dict->is_namespace)
+        return value_attribute(run, v, name.string);
     Builtin method = method_find(v, name.string); /* attributes only, never items */
     return method ? value_callable(run, name.string->data, method, v) : value_undefined(name.string->data);
 }

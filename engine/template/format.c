@@ -281,7 +281,8 @@ const Str *format_percent(Run *run, const Str *format, Value value) {
         percent_field(&out, spec, v);
     }
     /* of a mapping, and Python takes a list for one, nothing need be used */
-    bool mapping = value.type == VALUE_DICT || (value.type == VALUE_LIST && value.list->kind != LIST_TUPLE);
+    bool mapping = value.type == VALUE_DICT || value.type == VALUE_UNDEFINED ||
+                   (value.type == VALUE_LIST && (value.list->kind == LIST_LIST || value.list->kind == LIST_RANGE));
     if (!mapping && args.next < percent_count(value))
         run_fail(run, "not all arguments converted during string formatting");
     return format->markup ? str_marked(run, builder_end(&out)) : builder_end(&out);

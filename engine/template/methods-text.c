@@ -23,6 +23,10 @@ static Value str_method_lower(Run *run, Value self, const Arguments *args) {
     return value_of(str_map_case(run, self.string, char_lower));
 }
 
+static Value str_method_casefold(Run *run, Value self, const Arguments *args) {
+    return value_of(str_map_case(run, self.string, char_fold));
+}
+
 static Value str_method_capitalize(Run *run, Value self, const Arguments *args) {
     return value_of(str_capitalize(run, self.string));
 }
@@ -345,6 +349,8 @@ static Value fill_up(Run *run, Value self, const Arguments *args, const char *me
     const Str *with = optional_string(run, method, v[1]);
     if (with && str_length(with) != 1)
         run_fail(run, "The fill character must be exactly one character long");
+    if (missing <= 0)
+        return self;
     if (!with)
         with = value_text(run, " ").string;
 
@@ -465,7 +471,7 @@ Builtin method_find_text(const Str *name) {
     static const Method methods[] = {
         {"upper", str_method_upper},
         {"lower", str_method_lower},
-        {"casefold", str_method_lower},
+        {"casefold", str_method_casefold},
         {"capitalize", str_method_capitalize},
         {"title", str_method_title},
         {"swapcase", str_method_swapcase},

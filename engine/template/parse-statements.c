@@ -122,6 +122,19 @@ static const Node *parse_if(Parser *p) {
     }
 }
 
+/* The filters of a block's text, to the end of its tag. They must exist even where the block may never run. */
+static const Node *parse_block_filters(Parser *p) {
+    unsigned branches = p->branches;
+    const Node *n = parse_filter(p, NULL);
+
+    while (parser_accept(p, "|"))
+        n = parse_filter(p, n);
+    p->branches = 0;
+    parser_expect_body(p);
+    p->branches = branches;
+    return n;
+}
+
 static const Node *parse_set(Parser *p) {
     Node *n = parser_node(p, NODE_SET);
     n->a = parse_target(p, true);
@@ -131,9 +144,10 @@ static const Node *parse_set(Parser *p) {
     }
 
     n->kind = NODE_SET_BLOCK;
-    while (parser_accept(p, "|"))
-        n->b = parse_filter(p, n->b);
-    parser_expect_body(p);
+    if (parser_accept(p, "|"))
+        n->b = parse_block_filters(p);
+    else
+        parser_expect_body(p);
     parse_body_to(p, n, "endset");
     return n;
 }
@@ -212,10 +226,7 @@ static const Node *parse_call_block(Parser *p) {
 
 static const Node *parse_filter_block(Parser *p) {
     Node *n = parser_node(p, NODE_FILTER_BLOCK);
-    n->b = parse_filter(p, NULL);
-    while (parser_accept(p, "|"))
-        n->b = parse_filter(p, n->b);
-    parser_expect_body(p);
+    n->b = parse_block_filters(p);
     parse_body_to(p, n, "endfilter");
     return n;
 }

@@ -78,7 +78,7 @@ static bool test_sequence(Run *run, Value v, const Arguments *args) {
 }
 
 static bool test_callable(Run *run, Value v, const Arguments *args) {
-    return v.type == VALUE_CALLABLE || (v.type == VALUE_LOOP && v.loop->recursive);
+    return v.type == VALUE_CALLABLE || v.type == VALUE_UNDEFINED || (v.type == VALUE_LOOP && v.loop->recursive);
 }
 
 static bool test_escaped(Run *run, Value v, const Arguments *args) {
@@ -149,10 +149,12 @@ static bool test_sameas(Run *run, Value v, const Arguments *args) {
 }
 
 static bool test_filter(Run *run, Value v, const Arguments *args) {
+    value_require_hashable(run, v);
     return v.type == VALUE_STRING && filter_find(v.string->data, v.string->size) != NULL;
 }
 
 static bool test_test(Run *run, Value v, const Arguments *args) {
+    value_require_hashable(run, v);
     return v.type == VALUE_STRING && test_find(v.string->data, v.string->size) != NULL;
 }
 

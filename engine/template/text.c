@@ -222,6 +222,10 @@ uint32_t char_lower(uint32_t c) {
     return unicode() ? (uint32_t)towlower_l((wint_t)c, unicode()) : c;
 }
 
+uint32_t char_fold(uint32_t c) {
+    return c == 0x17F ? 's' : c == 0x3C2 ? 0x3C3 : char_lower(c); /* long s, final sigma */
+}
+
 bool char_is_space(uint32_t c) {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
@@ -309,8 +313,10 @@ const Str *str_map_case(Run *run, const Str *s, uint32_t (*map)(uint32_t)) {
         char text[4];
         w = utf8_width(s->data + i, s->size - i);
         uint32_t c = utf8_decode(s->data + i, w), m = map(c);
-        if (c == 0xDF && map == char_upper)
+        if (map == char_upper && c == 0xDF)
             builder_add_bytes(&out, "SS", 2, s->trust ? s->trust[i] : s->trusted);
+        else if (map == char_fold && m == 0xDF)
+            builder_add_bytes(&out, "ss", 2, s->trust ? s->trust[i] : s->trusted);
         else if (m == c)
             builder_add_range(&out, s, i, i + w);
         else

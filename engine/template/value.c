@@ -85,7 +85,8 @@ static DictEntry *dict_find(Run *run, const Dict *d, Value key) {
 }
 
 void value_require_hashable(Run *run, Value v) {
-    if (v.type == VALUE_DICT || (v.type == VALUE_LIST && v.list->kind == LIST_LIST))
+    bool view = v.type == VALUE_LIST && (v.list->kind == LIST_KEYS || v.list->kind == LIST_ITEMS);
+    if (v.type == VALUE_DICT || view || (v.type == VALUE_LIST && v.list->kind == LIST_LIST))
         run_fail(run, "unhashable type: '%s'", value_type_name(v));
 }
 
@@ -225,7 +226,7 @@ int value_compare(Run *run, Value a, Value b, const char *op) {
         int c = memcmp(a.string->data, b.string->data, MIN(a.string->size, b.string->size));
         return c ? c : (a.string->size > b.string->size) - (a.string->size < b.string->size);
     }
-    if (a.type == VALUE_LIST && b.type == VALUE_LIST && a.list->kind == b.list->kind) {
+    if (a.type == VALUE_LIST && b.type == VALUE_LIST && a.list->kind == b.list->kind && a.list->kind <= LIST_TUPLE) {
         for (size_t i = 0; i < a.list->n && i < b.list->n; i++)
             if (!value_equal(run, a.list->items[i], b.list->items[i])) {
                 run_enter(run);
@@ -256,18 +257,25 @@ size_t value_length(Run *run, Value v) {
     run_fail(run, "object of type '%s' has no len()", value_type_name(v));
 }
 
+/* The characters of markup are plain text. */
+static List *characters(Run *run, const Str *s) {
+    Str plain = *s;
+    List *l = list_new(run, LIST_LIST);
+
+    plain.markup = false;
+    for (size_t i = 0, w; i < s->size; i += w) {
+        w = utf8_width(s->data + i, s->size - i);
+        list_append(run, l, value_of(str_slice(run, &plain, i, i + w)));
+    }
+    return l;
+}
+
 const List *value_iterate(Run *run, Value v) {
     List *l;
 
     switch (v.type) {
     case VALUE_UNDEFINED: return list_new(run, LIST_LIST);
-    case VALUE_STRING:
-        l = list_new(run, LIST_LIST);
-        for (size_t i = 0, w; i < v.string->size; i += w) {
-            w = utf8_width(v.string->data + i, v.string->size - i);
-            list_append(run, l, value_of(str_slice(run, v.string, i, i + w)));
-        }
-        return l;
+    case VALUE_STRING: return characters(run, v.string);
     case VALUE_LIST:
         if (v.list->kind != LIST_GENERATOR)
             return v.list;
@@ -313,9 +321,13 @@ bool value_contains(Run *run, Value container, Value item) {
 
 static Value loop_attribute(Run *run, Loop *loop, const Str *name);
 
+void value_fail_undefined(Run *run, Value v) {
+    run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
+}
+
 static Value missing(Run *run, Value v, const Str *name) {
     if (v.type == VALUE_UNDEFINED)
-        run_fail(run, "'%s' is undefined", v.hint ? v.hint : "value");
+        value_fail_undefined(run, v);
     return value_undefined(name->data);
 }
 

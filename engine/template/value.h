@@ -147,6 +147,7 @@ bool value_is_number(Value v);                                 /* int, float, bo
 double value_number(Value v);
 bool value_contains(Run *run, Value container, Value item);
 void value_require_hashable(Run *run, Value v);
+_Noreturn void value_fail_undefined(Run *run, Value v); /* says what is not defined */
 size_t value_length(Run *run, Value v);
 /* The elements of anything that can be walked: list, tuple, dict (keys), string (characters), undefined (nothing). */
 const List *value_iterate(Run *run, Value v);
@@ -190,6 +191,7 @@ uint32_t utf8_decode(const char *p, size_t width);
 size_t utf8_encode(uint32_t c, char out[4]);
 uint32_t char_upper(uint32_t c);
 uint32_t char_lower(uint32_t c);
+uint32_t char_fold(uint32_t c); /* as lower case, and what else differs by case alone; for str_map_case() */
 bool char_is_space(uint32_t c);
 bool char_is_alpha(uint32_t c);
 bool char_is_digit(uint32_t c);
