@@ -205,13 +205,21 @@ static int render(Conversation *c, const struct tm *now, TemplateText *ret, Erro
     return r;
 }
 
+/* The description, not a message that happens to say the same. */
+static bool has_description(const TemplateText *t) {
+    for (size_t i = 0; i < t->n_spans; i++)
+        if (t->spans[i].trusted && memmem(t->spans[i].text, t->spans[i].size, chat_tools_mark, strlen(chat_tools_mark)))
+            return true;
+    return false;
+}
+
 /* Renders it with the tools described in it: the template may refuse a system message, or say nothing of it. */
 static int render_with_tools(Conversation *c, const struct tm *now, TemplateText *ret, Error *e) {
     if (!chat_tools_can_describe(c->model->syntax))
         return error_set(e, -EINVAL, "the model's chat template does not read tools");
     for (c->place = TOOL_PLACE_SYSTEM;; c->place = TOOL_PLACE_USER) {
         int r = render(c, now, ret, e);
-        if (r >= 0 && memmem(ret->text, ret->size, chat_tools_mark, strlen(chat_tools_mark)))
+        if (r >= 0 && has_description(ret))
             return 0;
         template_text_done(ret);
         if (r < 0 && (r != -EINVAL || c->place == TOOL_PLACE_USER))

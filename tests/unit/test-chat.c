@@ -94,6 +94,10 @@ static void test_tools_that_the_template_does_not_read_are_described(void **stat
         ENGINE_SYNTAX_PLAIN, &m, &one_tool, DESCRIBED "\n\nhi");
     expect("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", ENGINE_SYNTAX_PLAIN, &m, &one_tool,
         DESCRIBED "\n\nhi");
+    const char *phrase = "You can call functions.";
+    expect("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", ENGINE_SYNTAX_PLAIN,
+        &(ChatMessage){.role = "user", .content = phrase, .content_size = strlen(phrase)}, &one_tool,
+        DESCRIBED "\n\nYou can call functions.");
     /* none: nothing is said */
     expect(all, ENGINE_SYNTAX_HERMES, &m, &(ChatOptions){.tools = "[]"}, "[user: hi]");
 
