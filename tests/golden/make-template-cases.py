@@ -32,80 +32,95 @@ OPERANDS = TEXTS + 'i j k f u big yes no l w n v empty d dd o oo nope d.nope'.sp
     '(1, 2)', 'range(4)', 'd.items()', "('x' ~ s)", '(s|safe)', "[{'a': 1}, {'a': 2}]", '1.0', "'12'", "'nan'", '3.14159', '(d|dictsort)']
 
 FILTERS = {
-    'abs': [''], 'attr': ["('upper')", "('k')", "('items')"], 'batch': ['(2)', "(3, '-')", '(linecount=2, fill_with=0)', '(0)'],
-    'capitalize': [''], 'center': ['', '(10)', '(width=25)', '(3)'], 'count': [''],
+    'abs': [''], 'attr': ["('upper')", "('k')", "('items')"],
+    'batch': ['(2)', "(3, '-')", '(linecount=2, fill_with=0)', '(0)'], 'capitalize': [''],
+    'center': ['', '(10)', '(width=25)', '(3)'], 'count': [''],
     'default': ['', "('D')", "('D', true)", '(default_value=1, boolean=true)'], 'd': ["('')"],
-    'dictsort': ['', '(true)', "(by='value')", '(reverse=true)', "(false, 'key', true)", "(by='?')"], 'e': [''], 'escape': [''],
-    'filesizeformat': ['', '(true)'], 'first': [''], 'float': ['', "(default='?')"], 'forceescape': [''],
+    'dictsort': ['', '(true)', "(by='value')", '(reverse=true)', "(false, 'key', true)", "(by='?')"], 'e': [''],
+    'escape': [''], 'filesizeformat': ['', '(true)'], 'first': [''], 'float': ['', "(default='?')"], 'forceescape': [''],
     'format': ['(1)', "('a', 2)", '(x=1)', "('é', 'ü')"],
     'groupby': ["('k')", "('v')", "('k', default='?')", "('k', case_sensitive=true)", '(0)'],
     'indent': ['', '(2)', "('>>')", '(width=3, first=true)', '(2, true, true)', '(4, blank=true)'],
     'int': ['', '(5)', '(0, 16)', '(base=8)', '(0, 0)'], 'items': [''],
     'join': ['', "(', ')", "('-', attribute='k')", "(', ', 'v')"], 'last': [''], 'length': [''], 'list': [''], 'lower': [''],
-    'map': ["('upper')", "(attribute='v')", "(attribute='k', default='?')", "('default', 'x')", "('int')", "('join', ',')", "('length')",
-            "('replace', 'a', 'b')", "('first')", '(attribute=0)', "(attribute='x.y')", "('nope')", '()'],
+    'map': ["('upper')", "(attribute='v')", "(attribute='k', default='?')", "('default', 'x')", "('int')", "('join', ',')",
+            "('length')", "('replace', 'a', 'b')", "('first')", '(attribute=0)', "(attribute='x.y')", "('nope')", '()'],
     'max': ['', "(attribute='v')", '(true)'], 'min': ['', "(attribute='v')", '(case_sensitive=true)'],
     'reject': ['', "('odd')", "('none')", "('lt', 2)"], 'rejectattr': ["('k')", "('v', 'gt', 1)", "('k', 'undefined')", '()'],
-    'replace': ["('a', 'b')", "('l', 'LL', 1)", "('', '-')", "('', '-', 2)", "('a', 'b', count=1)", '(1, 2)', "('x')"], 'reverse': [''],
-    'round': ['', '(1)', "(0, 'floor')", "(2, 'ceil')", '(-1)', "(method='?')"], 'safe': [''],
+    'replace': ["('a', 'b')", "('l', 'LL', 1)", "('', '-')", "('', '-', 2)", "('a', 'b', count=1)", '(1, 2)', "('x')"],
+    'reverse': [''], 'round': ['', '(1)', "(0, 'floor')", "(2, 'ceil')", '(-1)', "(method='?')"], 'safe': [''],
     'select': ['', "('odd')", "('string')", "('equalto', 2)", "('gt', 1)", "('in', [1, 'a'])", "('divisibleby', 2)"],
     'selectattr': ["('k')", "('v', 'gt', 1)", "('k', 'equalto', 'x')", "('k', 'defined')", "('v', 'odd')", "('a')"],
     'slice': ['(2)', "(3, '-')", '(slices=2)', '(-1)'],
-    'sort': ['', '(true)', '(case_sensitive=true)', "(attribute='k')", "(attribute='v')", "(attribute='v,k')", '(false, true)', '(attribute=0)'],
+    'sort': ['', '(true)', '(case_sensitive=true)', "(attribute='k')", "(attribute='v')", "(attribute='v,k')",
+             '(false, true)', '(attribute=0)'],
     'string': [''], 'striptags': [''], 'sum': ['', "(attribute='v')", '(start=10)', "('v', 1)"], 'title': [''],
-    'tojson': ['', '(indent=2)', '(sort_keys=true)', "(separators=(',', ':'))", '(ensure_ascii=true)', '(indent=0)', "(indent='\\t')"],
+    'tojson': ['', '(indent=2)', '(sort_keys=true)', "(separators=(',', ':'))", '(ensure_ascii=true)', '(indent=0)',
+               "(indent='\\t')"],
     'trim': ['', "('a')", "('<H>')", '(none)', "(chars=' x')"],
-    'truncate': ['', '(5)', '(10, true)', "(8, true, '..')", "(length=6, killwords=false, end='!')", "(9, false, '…', 0)", '(2)', '(5, leeway=3)'],
+    'truncate': ['', '(5)', '(10, true)', "(8, true, '..')", "(length=6, killwords=false, end='!')", "(9, false, '…', 0)",
+                 '(2)', '(5, leeway=3)'],
     'unique': ['', '(true)', "(attribute='k')"], 'upper': [''], 'urlencode': [''], 'wordcount': [''],
     'wordwrap': ['', '(5)', '(10, false)', "(4, true, '|')", '(7, break_on_hyphens=false)', "(3, wrapstring='~')", '(0)'],
     'xmlattr': ['', '(false)', '(autospace=false)'], 'nope': [''],
 }
+LAZY = ['batch', 'groupby', 'items', 'map', 'reject', 'rejectattr', 'reverse', 'select', 'selectattr', 'slice', 'unique']
 METHODS = {
     'capitalize': ['()'], 'casefold': ['()'], 'center': ['(30)', "(9, '*')", "(10, 'ab')", '(-1)', '(3)'],
     'count': ["('l')", "('')", "('l', 3)", "('aa')", '(2)', "('l', 9, 1)"],
     'endswith': ["('c')", "('\"')", "(('e', 'D'))", "('l', 0, 3)", "('')"], 'expandtabs': ['()', '(4)', '(0)', '(tabsize=2)'],
-    'find': ["('l')", "('l', 4)", "('', 99)", "('', 3)", "('o', -8)", "('z')"], 'format': ['(1, 2)', "('a')", '(x=1)', '(l, d)'],
-    'index': ["('l')", "('zz')"], 'isalnum': ['()'], 'isalpha': ['()'], 'isascii': ['()'], 'isdecimal': ['()'], 'isdigit': ['()'],
-    'islower': ['()'], 'isnumeric': ['()'], 'isspace': ['()'], 'istitle': ['()'], 'isupper': ['()'],
-    'join': ["(['a', 'b'])", '(w)', "('abc')", '(l)', '([])'], 'ljust': ['(20)', "(9, '*')"], 'lower': ['()'], 'lstrip': ['()', "(' aH')"],
-    'partition': ["('l')", "('zz')", "('')"], 'removeprefix': ["('a')", "('He')", "('')"], 'removesuffix': ["('e')", "('')"],
+    'find': ["('l')", "('l', 4)", "('', 99)", "('', 3)", "('o', -8)", "('z')"],
+    'format': ['(1, 2)', "('a')", '(x=1)', '(l, d)'], 'index': ["('l')", "('zz')"], 'isalnum': ['()'], 'isalpha': ['()'],
+    'isascii': ['()'], 'isdecimal': ['()'], 'isdigit': ['()'], 'islower': ['()'], 'isnumeric': ['()'], 'isspace': ['()'],
+    'istitle': ['()'], 'isupper': ['()'], 'join': ["(['a', 'b'])", '(w)', "('abc')", '(l)', '([])'],
+    'ljust': ['(20)', "(9, '*')"], 'lower': ['()'], 'lstrip': ['()', "(' aH')"], 'partition': ["('l')", "('zz')", "('')"],
+    'removeprefix': ["('a')", "('He')", "('')"], 'removesuffix': ["('e')", "('')"],
     'replace': ["('l', 'L')", "('l', 'L', 1)", "('', '.')", "('a', '', -1)"], 'rfind': ["('l')", "('l', 0, 3)", "('')"],
     'rindex': ["('l')", "('zz')"], 'rjust': ['(20)', "(9, '*')"], 'rpartition': ["('l')", "('zz')"],
     'rsplit': ['()', "(' ', 1)", '(none, 1)', "('l', 1)", "('')"], 'rstrip': ['()', "('u\"')"],
     'split': ['()', "(',')", "(' ', 1)", '(none, 1)', '(maxsplit=1)', "(sep='l')", "('')", "(',', -1)", "('l', 0)"],
-    'splitlines': ['()', '(true)', '(keepends=true)'], 'startswith': ["('a')", "('He')", "(('a', 'H'))", "('l', 2)", "('', 99)"],
-    'strip': ['()', "('a')", "(' H')", '(none)'], 'swapcase': ['()'], 'title': ['()'], 'upper': ['()'], 'zfill': ['(8)', '(0)', '(3)'],
+    'splitlines': ['()', '(true)', '(keepends=true)'],
+    'startswith': ["('a')", "('He')", "(('a', 'H'))", "('l', 2)", "('', 99)"], 'strip': ['()', "('a')", "(' H')", '(none)'],
+    'swapcase': ['()'], 'title': ['()'], 'upper': ['()'], 'zfill': ['(8)', '(0)', '(3)'],
 }
 DICT_METHODS = {'get': ["('a')", "('zz')", "('zz', 1)", '()'], 'items': ['()'], 'keys': ['()'], 'values': ['()'], 'copy': ['()']}
-TESTS = ['defined', 'undefined', 'none', 'true', 'false', 'boolean', 'integer', 'float', 'number', 'string', 'mapping', 'iterable', 'sequence',
-         'callable', 'escaped', 'lower', 'upper', 'even', 'odd', 'divisibleby(2)', 'divisibleby 3', 'eq 7', 'equalto("aaa")', '== 1', 'ne 1',
-         '!= 1', 'lt 3', 'lessthan(3)', '< 3', 'le 2.5', 'gt 1', 'greaterthan 1', '> 1', 'ge 7', '>= 7', 'in [1, 2, 7, "aaa"]',
-         'in "Hello aaa"', 'in d', 'sameas none', 'sameas yes', 'filter', 'test', 'nope']
+TESTS = ['defined', 'undefined', 'none', 'true', 'false', 'boolean', 'integer', 'float', 'number', 'string', 'mapping',
+         'iterable', 'sequence', 'callable', 'escaped', 'lower', 'upper', 'even', 'odd', 'divisibleby(2)', 'divisibleby 3',
+         'eq 7', 'equalto("aaa")', '== 1', 'ne 1', '!= 1', 'lt 3', 'lessthan(3)', '< 3', 'le 2.5', 'gt 1', 'greaterthan 1',
+         '> 1', 'ge 7', '>= 7', 'in [1, 2, 7, "aaa"]', 'in "Hello aaa"', 'in d', 'sameas none', 'sameas yes', 'filter',
+         'test', 'nope']
 OPERATORS = ['+', '-', '*', '/', '//', '%', '**', '~', '==', '!=', '<', '<=', '>', '>=', 'in', 'not in', 'and', 'or']
-ITEMS = ['0', '-1', '1:', '::-1', ':2', '1:3', '::2', '"a"', '5', '-2:', 'i', 'no', '1.0', 'yes', '::0', '"k"', ':-1', '3:1:-1', '"x"']
-OTHERS = [
-    "dict(a=1, b=l)", 'dict(d, z=1)', "dict([('a', 1)])", 'dict([1])', 'dict(1, 2)', 'namespace(a=1).a', 'namespace(d).b', 'range(5, 0, -2)',
-    'range(0)', 'range()', 'range(1, 5, 0)', 'range(2.5)', "strftime_now('%d %B %Y')", "strftime_now('%H:%M:%S %j %y %A %a %b %% %I %p %U %w')",
-    "strftime_now('%Z%z')", 'strftime_now(1)', "raise_exception('no')", "cycler('a', 'b').next()", 'cycler()', "cycler('a').current",
-    "joiner('|')()", "'%s %5.2f %-5d| %05d %x %r %c' % ('a', 3.14159, 42, 7, 255, 'q', 'z')", "'%+d % d %o %X %e %g' % (1, 2, 8, 255, 1234.5, 0.0001)",
-    "'%(a)s %(a)r' % {'a': 1}", "'%5s|%-5s|%.2s' % ('a', 'b', 'xyz')", "'%d%%' % 50.7", "'%s' % (l,)", "'%s %s' % (1,)", "'%d' % 'a'",
-    "'%q' % 1", "'%' % 1", "'%*d' % (5, 1)", "'{:>8} {:<5}| {:^7} {:05d} {:.2f} {!r} {:x} {:,}'.format('a', 'b', 'c', 42, 3.14159, 'q', 255, 1234567)",
-    "'{0[1]} {1[a]} {0}'.format(l, d)", "'{a.b}'.format(a=dd)", "'{'.format()", "'{}'.format()", "'{{}}'.format()", "'{:d}'.format('a')", "'{:%}'.format(0.5)",
-    "'{:e} {:g} {:b} {:o} {:+}'.format(12.5, 1e9, 5, 8, 3)", '{1: 2}|xmlattr', "{'a b': 1}|xmlattr", "{'a': none, 'b': '<'}|xmlattr",
-    "[{'v': 1}, {}]|sum('v')", "l|map('nope')|list", "'a' 'b'", '1 if nope', '(1, )', '-l', '+i', '-s', 'not l', '1 < 2 < 3', '3 > 2 > 2', 'l[l[1]]', 'd["a"]',
-    'd.a', "dd.x.y[1].z", 'dd.nope.x', 'nope.x', 'nope()', 'i()', "'x'.nope()", "'\\u00e9\\x41\\n'|tojson", '1e3', '1_000', '0x1f', '0b11', '0o17', '1.5e-7',
-    '10 ** 20', '2 ** -1', '2 ** 0.5', '0 ** -1', '7 // 0', '7 % 0', '-7 // 2', '-7 % 3', '7.5 // 2', '-7.5 % 2', 'i / 2', "s * 2", 'l * 2', "'a' * -1",
-]
+ITEMS = ['0', '-1', '1:', '::-1', ':2', '1:3', '::2', '"a"', '5', '-2:', 'i', 'no', '1.0', 'yes', '::0', '"k"', ':-1',
+         '3:1:-1', '"x"']
+OTHERS = ["dict(a=1, b=l)", 'dict(d, z=1)', "dict([('a', 1)])", 'dict([1])', 'dict(1, 2)', 'namespace(a=1).a',
+          'namespace(d).b', 'range(5, 0, -2)', 'range(0)', 'range()', 'range(1, 5, 0)', 'range(2.5)',
+          "strftime_now('%d %B %Y')", "strftime_now('%H:%M:%S %j %y %A %a %b %% %I %p %U %w')", "strftime_now('%Z%z')",
+          'strftime_now(1)', "raise_exception('no')", "cycler('a', 'b').next()", 'cycler()', "cycler('a').current",
+          "joiner('|')()", "'%s %5.2f %-5d| %05d %x %r %c' % ('a', 3.14159, 42, 7, 255, 'q', 'z')",
+          "'%+d % d %o %X %e %g' % (1, 2, 8, 255, 1234.5, 0.0001)", "'%(a)s %(a)r' % {'a': 1}",
+          "'%5s|%-5s|%.2s' % ('a', 'b', 'xyz')", "'%d%%' % 50.7", "'%s' % (l,)", "'%s %s' % (1,)", "'%d' % 'a'", "'%q' % 1",
+          "'%' % 1", "'%*d' % (5, 1)",
+          "'{:>8} {:<5}| {:^7} {:05d} {:.2f} {!r} {:x} {:,}'.format('a', 'b', 'c', 42, 3.14159, 'q', 255, 1234567)",
+          "'{0[1]} {1[a]} {0}'.format(l, d)", "'{a.b}'.format(a=dd)", "'{'.format()", "'{}'.format()", "'{{}}'.format()",
+          "'{:d}'.format('a')", "'{:%}'.format(0.5)", "'{:e} {:g} {:b} {:o} {:+}'.format(12.5, 1e9, 5, 8, 3)",
+          '{1: 2}|xmlattr', "{'a b': 1}|xmlattr", "{'a': none, 'b': '<'}|xmlattr", "[{'v': 1}, {}]|sum('v')",
+          "l|map('nope')|list", "'a' 'b'", '1 if nope', '(1, )', '-l', '+i', '-s', 'not l', '1 < 2 < 3', '3 > 2 > 2',
+          'l[l[1]]', 'd["a"]', 'd.a', "dd.x.y[1].z", 'dd.nope.x', 'nope.x', 'nope()', 'i()', "'x'.nope()",
+          "'\\u00e9\\x41\\n'|tojson", '1e3', '1_000', '0x1f', '0b11', '0o17', '1.5e-7', '10 ** 20', '2 ** -1', '2 ** 0.5',
+          '0 ** -1', '7 // 0', '7 % 0', '-7 // 2', '-7 % 3', '7.5 // 2', '-7.5 % 2', 'i / 2', "s * 2", 'l * 2', "'a' * -1"]
 
-HEADS = ['i in l', 'i in o', 'i in range(3)', 'k, v in d.items()', 'i in w if i != "A"', 'i in [1, [2, [3]]] recursive', 'i in []',
-         'i in l if loop is defined', 'i, y in [(1, 2), (3, 4)]', 'i in s[:3]', 'i in d', 'i in nope', '(k, v) in d|dictsort', 'i in j']
-SMALL = ['s', 'l', 'd', 'w', 'a', 'b', 'ns.x', 'i', 'y', 'k', 'v', 'i.k', 'loop.index', 'loop.index0', 'loop.last', 'loop.first', 'loop.length', 'loop.revindex',
-         'loop.revindex0', 'loop.previtem', 'loop.nextitem', 'loop.depth', 'loop.nope', "loop.cycle('A', 'B')", 'loop.changed(i)', 'loop(i)', "'lit'", '0', '[1, 2]',
-         "{'q': 1}", 'none', "''", 'a is defined', 'i == a', "i ~ '-' ~ a", "m1('z')", 'm1()', 'm2(1, 2, 3, p=4)', 'm2(1, q=2)', 'm1(1, 2)', 'm1(nope=1)', 'm1(*l[:1])',
-         "m2(**{'p': 1})", 'm3()', "caller()", "caller('c')", 'varargs', 'kwargs', 'm1.name', 'm2.arguments', 'cyc.next()', 'cyc.current', 'joined()', 'a|upper']
-PRELUDE = ["{% set ns = namespace(x=1, y='q') %}", "{% macro m1(a='dflt') %}[{{ a }}{{ caller() if caller }}]{% endmacro %}", "{% set joined = joiner('|') %}",
-           '{% macro m2(a, b=2) %}<{{ a }}{{ b }}{{ varargs }}{{ kwargs }}>{% endmacro %}', "{% macro m3() %}{{ caller('arg') }}{% endmacro %}",
-           "{%- set cyc = cycler('x', 'y') -%}"]
+HEADS = ['i in l', 'i in o', 'i in range(3)', 'k, v in d.items()', 'i in w if i != "A"', 'i in [1, [2, [3]]] recursive',
+         'i in []', 'i in l if loop is defined', 'i, y in [(1, 2), (3, 4)]', 'i in s[:3]', 'i in d', 'i in nope',
+         '(k, v) in d|dictsort', 'i in j']
+SMALL = ['s', 'l', 'd', 'w', 'a', 'b', 'ns.x', 'i', 'y', 'k', 'v', 'i.k', 'loop.index', 'loop.index0', 'loop.last',
+         'loop.first', 'loop.length', 'loop.revindex', 'loop.revindex0', 'loop.previtem', 'loop.nextitem', 'loop.depth',
+         'loop.nope', "loop.cycle('A', 'B')", 'loop.changed(i)', 'loop(i)', "'lit'", '0', '[1, 2]', "{'q': 1}", 'none', "''",
+         'a is defined', 'i == a', "i ~ '-' ~ a", "m1('z')", 'm1()', 'm2(1, 2, 3, p=4)', 'm2(1, q=2)', 'm1(1, 2)',
+         'm1(nope=1)', 'm1(*l[:1])', "m2(**{'p': 1})", 'm3()', "caller()", "caller('c')", 'varargs', 'kwargs', 'm1.name',
+         'm2.arguments', 'cyc.next()', 'cyc.current', 'joined()', 'a|upper']
+PRELUDE = ["{% set ns = namespace(x=1, y='q') %}", "{% macro m1(a='dflt') %}[{{ a }}{{ caller() if caller }}]{% endmacro %}",
+           "{% set joined = joiner('|') %}", '{% macro m2(a, b=2) %}<{{ a }}{{ b }}{{ varargs }}{{ kwargs }}>{% endmacro %}',
+           "{% macro m3() %}{{ caller('arg') }}{% endmacro %}", "{%- set cyc = cycler('x', 'y') -%}"]
 TEXT = ['', ' ', '\n', 'a', '  b\n', '\n  ', 'c\n\n', '<t> ', '{', '}', '%', '#', '\t', 'é', '{{ "{{" }}', '\n\n   ', '- ']
 
 
@@ -181,8 +196,7 @@ def expressions(n):
     for name, forms in FILTERS.items():
         for form in forms:
             for x in some(OPERANDS, n, next(at)):
-                lazy = '|list' if name in ('batch', 'groupby', 'items', 'map', 'reject', 'rejectattr', 'reverse', 'select', 'selectattr', 'slice', 'unique') else ''
-                yield name, f'{x}|{name}{form}{lazy}'
+                yield name, f"{x}|{name}{form}{'|list' if name in LAZY else ''}"
     for methods, operands in ((METHODS, TEXTS), (DICT_METHODS, ['d', 'dd', 'i', 'nope'])):
         for name, forms in methods.items():
             for form in forms:
