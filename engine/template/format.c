@@ -49,16 +49,28 @@ static void add_number(Builder *out, const Number *n, const Spec *spec) {
     add_padded(out, n->lead, value_text(out->run, n->digits).string, spec);
 }
 
-/* Puts a separator between groups of digits before the point. */
-static void group_digits(char *text, size_t size, char separator, size_t group) {
-    size_t n = strspn(text, "0123456789abcdefABCDEF");
-    for (size_t i = n; i > group; i -= group) {
-        size_t at = i - group, length = strlen(text);
-        if (length + 2 > size)
+static bool insert(char text[NUMBER_MAX_SIZE], size_t at, char c) {
+    size_t length = strlen(text);
+    if (length + 3 > NUMBER_MAX_SIZE) /* a percent sign may follow */
+        return false;
+    memmove(text + at + 1, text + at, length - at + 1);
+    text[at] = c;
+    return true;
+}
+
+/* Puts separators between groups of digits before the point. Zeros that fill the field are digits like the others; a
+ * field never begins with a separator, it is rather one wider. */
+static void group_digits(Number *n, const Spec *spec, size_t group) {
+    char *text = n->digits;
+    size_t digits = strspn(text, group == 3 ? "0123456789" : "0123456789abcdefABCDEF"), others = strlen(text) - digits;
+    int room = spec->fill == '0' && spec->align == '=' ? spec->width - (int)strlen(n->lead) : 0;
+
+    others += spec->type == '%';
+    while ((int)(others + digits + (digits - 1) / group) < room && insert(text, 0, '0'))
+        digits++;
+    for (size_t i = digits; i > group; i -= group)
+        if (!insert(text, i - group, spec->grouping))
             return;
-        memmove(text + at + 1, text + at, length - at + 1);
-        text[at] = separator;
-    }
 }
 
 static void set_lead(Number *n, const Spec *spec, bool negative, const char *prefix) {
@@ -84,7 +96,22 @@ static void whole_number(Number *n, int64_t value, const Spec *spec) {
     n->digits[size] = '\0';
     set_lead(n, spec, value < 0, spec->alternate && type != 'd' ? prefix : "");
     if (spec->grouping)
-        group_digits(n->digits, sizeof(n->digits), spec->grouping, type == 'd' ? 3 : 4);
+        group_digits(n, spec, type == 'd' ? 3 : 4);
+}
+
+/* Without a type a number of the precision's digits stays a float to look at: 12.0, or 1.2e+01 where there is no digit
+ * left for the point. */
+static void show_float(char digits[NUMBER_MAX_SIZE], double magnitude, int precision) {
+    if (strlen(digits) != (size_t)precision) {
+        strcat(digits, ".0");
+        return;
+    }
+    snprintf(digits, NUMBER_MAX_SIZE, "%.*e", precision - 1, magnitude);
+    char *exponent = strchr(digits, 'e'), *end = exponent;
+    while (precision > 1 && end[-1] == '0')
+        end--;
+    end -= end[-1] == '.';
+    memmove(end, exponent, strlen(exponent) + 1);
 }
 
 static void real_number(Number *n, double value, const Spec *spec) {
@@ -97,14 +124,14 @@ static void real_number(Number *n, double value, const Spec *spec) {
     else {
         snprintf(format, sizeof(format), "%%%s.*%c", spec->alternate ? "#" : "", type ? type : 'g');
         snprintf(n->digits, sizeof(n->digits), format, precision, magnitude);
-        if (!type && isfinite(magnitude) && !strpbrk(n->digits, ".e")) /* it stays a float to look at */
-            strcat(n->digits, ".0");
+        if (!type && isfinite(magnitude) && !strpbrk(n->digits, ".e"))
+            show_float(n->digits, magnitude, MAX(precision, 1));
     }
+    set_lead(n, spec, signbit(value) && !isnan(value), "");
     if (spec->grouping)
-        group_digits(n->digits, sizeof(n->digits) - 2, spec->grouping, 3);
+        group_digits(n, spec, 3);
     if (spec->type == '%')
         strcat(n->digits, "%");
-    set_lead(n, spec, signbit(value) && !isnan(value), "");
 }
 
 static int64_t whole_of(Value v) {
@@ -338,6 +365,10 @@ static void braces_number(Builder *out, Value v, Spec spec) {
         run_fail(out->run, "Unknown format code '%c' for object of type '%s'", spec.type, value_type_name(v));
     if (!real && spec.precision >= 0)
         run_fail(out->run, "Precision not allowed in integer format specifier");
+    if (spec.grouping && spec.type && strchr(spec.grouping == ',' ? "cnxXob" : "cn", spec.type))
+        run_fail(out->run, "Cannot specify '%c' with '%c'.", spec.grouping, spec.type);
+    if (spec.type == 'c' && (spec.sign || spec.alternate))
+        run_fail(out->run, "Neither a sign nor # is allowed with 'c'");
     spec.align = !spec.align ? '>' : spec.align == '0' ? '=' : spec.align;
     if (spec.type == 'c') {
         add_padded(out, "", one_character(out->run, v), &spec);

@@ -109,6 +109,12 @@ OTHERS = ["dict(a=1, b=l)", 'dict(d, z=1)', "dict([('a', 1)])", 'dict([1])', 'di
           "'\\u00e9\\x41\\n'|tojson", '1e3', '1_000', '0x1f', '0b11', '0o17', '1.5e-7', '10 ** 20', '2 ** -1', '2 ** 0.5',
           '0 ** -1', '7 // 0', '7 % 0', '-7 // 2', '-7 % 3', '7.5 // 2', '-7.5 % 2', 'i / 2', "s * 2", 'l * 2', "'a' * -1"]
 
+NUMBERS = ['1', '-7', '0', '255', '1234567', '3.14159', '-0.5', '12.0', '1e16', '1e-7', '123456.789', 'true', "'abc'", "'é漢'", 'none', '[1]']
+BRACES = ['d', 'f', 'e', 'g', 'x', '#X', 'o', 'b', 'c', 's', 'n', '%', '8', '<8', '^8', '*>8', '=+8', '08', '+08', ',', '_', '012,',
+          '015_x', '=015_', ',x', '_n', '+c', '.2', '.0', '.1e', '8.3f', '+.2%', ' d', '-', '012,.2f', '=08_.2e', 'é^9', '.', 'q', '8q']
+PERCENTS = ['d', 'i', 'f', 'e', 'g', 'G', 'x', '#X', 'o', 's', 'r', 'a', 'c', '5d', '-5d|', '05d', '+d', ' d', '.3d', '8.2f', '+08.1f',
+            '.2s', '6s', '-6s|', '%', 'q', '5']
+
 HEADS = ['i in l', 'i in o', 'i in range(3)', 'k, v in d.items()', 'i in w if i != "A"', 'i in [1, [2, [3]]] recursive',
          'i in []', 'i in l if loop is defined', 'i, y in [(1, 2), (3, 4)]', 'i in s[:3]', 'i in d', 'i in nope',
          '(k, v) in d|dictsort', 'i in j']
@@ -212,6 +218,12 @@ def expressions(n):
     for item in ITEMS:
         for x in some([x for x in OPERANDS if not x[0].isdigit()], n, next(at)):
             yield 'item', f'{x}[{item}]'
+    for spec in BRACES:
+        for x in some(NUMBERS, n + 2, next(at)):
+            yield 'braces', f"'{{:{spec}}}'.format({x})"
+    for spec in PERCENTS:
+        for x in some(NUMBERS, n + 2, next(at)):
+            yield 'percent', f"'%{spec}' % ({x},)"
     for x in OTHERS:
         yield 'other', x
 
