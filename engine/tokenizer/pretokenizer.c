@@ -98,7 +98,7 @@ static const Family families[] = {
                  "|" SPACES}}},
     {"bailingmoe bailingmoe2 llada-moe", {}, {{QWEN2}}},
     {"seed-coder", {}, {{WORD "|\\p{N}| ?[^" S "\\p{L}\\p{N}\\r\\n]+|" NEWLINES "|" SPACES}}},
-    {"exaone-moe", {},
+    {"exaone-moe", {.clean_spaces = true},
         {{SUFFIX "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}\\p{M}*+(?: ?\\p{L}\\p{M}*+)*+|\\p{N}| ?[^" S
                  "\\p{L}\\p{N}]+[\\r\\n/]?|" NEWLINES "|" SPACES}}},
     {"gpt-4o llama4 kanana2 talkie minimax-m2", {}, {{GPT4O("\\p{N}{1,3}", "(?:" SUFFIX ")?")}}},
