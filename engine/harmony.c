@@ -142,6 +142,25 @@ static void end_call(Harmony *h, const char *end) {
     release(h);
 }
 
+static void on_byte(Harmony *h, char byte) {
+    switch (h->state) {
+    case STATE_HEADER:
+        keep(h, &h->message, &byte, 1);
+        if (!h->failed && !may_be_header(h))
+            turn_to_text(h);
+        return;
+    case STATE_CALL: keep(h, &h->message, &byte, 1); return;
+    case STATE_BETWEEN:
+        if (is_space(byte))
+            return;
+        h->kind = ENGINE_TEXT_ANSWER;
+        h->state = STATE_TEXT;
+        break;
+    case STATE_TEXT: break;
+    }
+    h->sink.text(h->sink.userdata, h->kind, byte);
+}
+
 static void on_tag(Harmony *h, Tag tag) {
     const char *text = tags[tag];
     bool opens = tag == TAG_START || tag == TAG_CHANNEL, ends = tag >= TAG_END;
@@ -174,27 +193,8 @@ static void on_tag(Harmony *h, Tag tag) {
             h->state = STATE_BETWEEN;
         else
             for (const char *p = text; *p; p++)
-                h->sink.text(h->sink.userdata, ENGINE_TEXT_ANSWER, *p);
+                on_byte(h, *p);
     }
-}
-
-static void on_byte(Harmony *h, char byte) {
-    switch (h->state) {
-    case STATE_HEADER:
-        keep(h, &h->message, &byte, 1);
-        if (!h->failed && !may_be_header(h))
-            turn_to_text(h);
-        return;
-    case STATE_CALL: keep(h, &h->message, &byte, 1); return;
-    case STATE_BETWEEN:
-        if (is_space(byte))
-            return;
-        h->kind = ENGINE_TEXT_ANSWER;
-        h->state = STATE_TEXT;
-        break;
-    case STATE_TEXT: break;
-    }
-    h->sink.text(h->sink.userdata, h->kind, byte);
 }
 
 /* ------------------------------------------------------------------------------------------------ interface */
