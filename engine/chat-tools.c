@@ -45,7 +45,7 @@ static Value description(Run *run, const json_t *tools, EngineSyntax syntax) {
     json_array_foreach((json_t *)tools, i, tool) {
         const json_t *function = json_object_get(tool, "function");
         builder_add_text(&out, "\n");
-        add_json(&out, value_from_json(run, function ? function : tool, false));
+        add_json(&out, value_from_json(run, json_is_object(function) ? function : tool, false));
     }
     return value_of(builder_end(&out));
 }
@@ -72,12 +72,13 @@ static Value message_new(Run *run, const char *role, Value content) {
 
 static Value join(Run *run, Value a, Value b) {
     Builder out = {.run = run};
-    if (a.type == VALUE_STRING && a.string->size > 0) {
+    if (a.type == VALUE_STRING)
         builder_add(&out, a.string);
-        builder_add_text(&out, "\n\n");
-    }
-    if (b.type == VALUE_STRING)
+    if (b.type == VALUE_STRING && b.string->size > 0) {
+        if (out.size > 0)
+            builder_add_text(&out, "\n\n");
         builder_add(&out, b.string);
+    }
     return value_of(builder_end(&out));
 }
 
@@ -97,12 +98,17 @@ static Value calls_as_text(Run *run, Value message, Value calls) {
     for (size_t i = 0; i < l->n; i++) {
         Value call = l->items[i], function = call.type == VALUE_DICT ? member(run, call, "function") : VALUE_NONE;
         if (function.type != VALUE_DICT)
+            function = call; /* without OpenAI's wrapping */
+        if (function.type != VALUE_DICT)
             continue;
         Value arguments = member(run, function, "arguments");
+        bool none = arguments.type == VALUE_STRING ? arguments.string->size == 0 : arguments.type == VALUE_NONE_TYPE;
         builder_add_text(&out, out.size > 0 ? "\n<tool_call>\n{\"name\": " : "<tool_call>\n{\"name\": ");
         add_json(&out, member(run, function, "name"));
         builder_add_text(&out, ", \"arguments\": ");
-        if (arguments.type == VALUE_STRING)
+        if (none)
+            builder_add_text(&out, "{}");
+        else if (arguments.type == VALUE_STRING)
             builder_add(&out, arguments.string);
         else
             add_json(&out, arguments);
