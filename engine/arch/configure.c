@@ -182,8 +182,11 @@ static int read_rope(const Gguf *g, const char *arch, Config *c, Error *e) {
     r = read_rope_scaling_type(g, arch, &type, e);
     if (r < 0 || (r = gguf_get_f32(g, scaling.name, &factor, e)) < 0)
         return r;
-    if (r == 0 && (r = gguf_get_f32(g, key(arch, "rope.scale_linear").name, &factor, e)) < 0)
-        return r;
+    if (r == 0) {
+        scaling = key(arch, "rope.scale_linear");
+        if ((r = gguf_get_f32(g, scaling.name, &factor, e)) < 0)
+            return r;
+    }
     if (factor < 0)
         return error_set(e, -EBADMSG, "key %s: %g is negative", scaling.name, (double)factor);
     if (type == ROPE_SCALING_NONE || factor == 0 || (factor == 1 && type == ROPE_SCALING_LINEAR))
