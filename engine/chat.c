@@ -67,8 +67,10 @@ static json_t *parse_arguments(const json_t *calls, bool *ret_any) {
         const json_t *arguments = json_object_get(holder, "arguments");
         if (!json_is_string(arguments))
             continue;
-        json_t *value = json_loadb(
-            json_string_value(arguments), json_string_length(arguments), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        size_t size = json_string_length(arguments);
+        json_t *value =
+            size == 0 ? json_object() /* as some clients write that there are none */
+                      : json_loadb(json_string_value(arguments), size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
         if (value && json_object_set_new(holder, "arguments", value) == 0)
             *ret_any = true;
     }

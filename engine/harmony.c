@@ -66,7 +66,8 @@ static bool find_word(const Harmony *h, const char *mark, char *ret, size_t size
     if (!p)
         return false;
     for (p += strlen(mark); *p && *p != '<' && !is_space(*p); p++) {
-        if (n + 1 == size || *p < ' ' || *p == '"' || *p == '\\')
+        unsigned char c = (unsigned char)*p;
+        if (n + 1 == size || c < ' ' || c >= 0x7F || c == '"' || c == '\\')
             return false;
         ret[n++] = *p;
     }

@@ -66,6 +66,10 @@ static void test_arguments_are_what_the_template_wants(void **state) {
     expect(
         "{{ '```' + messages[0].tool_calls[0].function.arguments }}", ENGINE_SYNTAX_PLAIN, &m, NULL, "```{\"x\": 1}");
 
+    const ChatMessage none = {
+        .role = "assistant", .fields = "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"};
+    expect("{{ messages[0].tool_calls[0].function.arguments | tojson }}", ENGINE_SYNTAX_PLAIN, &none, NULL, "{}");
+
     const ChatMessage broken = {
         .role = "assistant", .fields = "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{x\"}}]}"};
     expect("{{ messages[0].tool_calls[0].function.arguments }}", ENGINE_SYNTAX_PLAIN, &broken, NULL, "{x");
