@@ -9,6 +9,7 @@
 #include "dict.h"
 #include "models.h"
 #include "output.h"
+#include "text.h"
 #include "verbs.h"
 
 int models_read(sd_bus_message *reply, json_t **ret) {
@@ -120,7 +121,11 @@ static int call_manager(const Options *o, const char *member, const char *argume
 }
 
 int verb_load(Options *o) {
-    return call_manager(o, "LoadModel", o->words[0]);
+    _cleanup_(text_done) Text name = {};
+
+    if (text_from_bytes(o->words[0], strlen(o->words[0]), &name) < 0)
+        return complain(EX_OSERR, "out of memory");
+    return call_manager(o, "LoadModel", name.bytes);
 }
 
 int verb_unload(Options *o) {
