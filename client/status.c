@@ -27,23 +27,29 @@ static int read_properties(Bus *b, json_t **ret) {
     return r < 0 ? bus_complain(b, NULL, r) : 0;
 }
 
+/* Only the name is known while the model is being loaded, or was put aside; a reason if it cannot be loaded. */
 static void describe_model(const json_t *model, char *out, size_t size) {
-    const char *name = dict_string(model, "name");
-    if (!*name) {
+    const char *name = dict_string(model, "name"), *error = dict_string(model, "error");
+    const char *architecture = dict_string(model, "architecture");
+
+    if (*error)
+        snprintf(out, size, "%s: %s", *name ? name : "none", error);
+    else if (!*name)
         snprintf(out, size, "none");
-        return;
-    }
-    snprintf(out, size, "%s (%s, %s%s)", name, dict_string(model, "architecture"), dict_string(model, "quantisation"),
-        dict_bool(model, "embedded") ? ", built in" : "");
+    else if (!*architecture)
+        snprintf(out, size, "%s", name);
+    else
+        snprintf(out, size, "%s (%s, %s%s)", name, architecture, dict_string(model, "quantisation"),
+            dict_bool(model, "embedded") ? ", built in" : "");
 }
 
 static void print_status(const Bus *b, const json_t *p) {
     const json_t *model = json_object_get(p, "Model");
-    char name[512], context[48], pages[64], sessions[24], queue[24];
+    uint64_t context_size = dict_uint(model, "context-size");
+    char name[1024], context[48], pages[64], sessions[24], queue[24];
 
     describe_model(model, name, sizeof(name));
-    snprintf(context, sizeof(context), *dict_string(model, "name") ? "%" PRIu64 " tokens" : "none",
-        dict_uint(model, "context-size"));
+    snprintf(context, sizeof(context), context_size ? "%" PRIu64 " tokens" : "none", context_size);
     snprintf(
         pages, sizeof(pages), "%" PRIu64 " of %" PRIu64 " in use", dict_uint(p, "PagesUsed"), dict_uint(p, "Pages"));
     snprintf(sessions, sizeof(sessions), "%" PRIu64, dict_uint(p, "Sessions"));

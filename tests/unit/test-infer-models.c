@@ -38,18 +38,10 @@ static int refused(Peer *p, sd_bus_message *call) {
 
 /* ------------------------------------------------------------------------------------------------ tests */
 
-/* Runs a verb against `answer`. */
-static int run(int (*verb)(Options *), Options o, int (*answer)(Peer *, sd_bus_message *), Peer *p, Streams *s) {
-    peer_start(p, answer);
-    int code = run_verb(verb, o, NULL, s);
-    peer_end(p);
-    return code;
-}
-
 static void test_a_row_for_each_model(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_models, (Options){NO_WORDS}, three_models, &p, &s), 0);
+    assert_int_equal(run_against(three_models, verb_models, (Options){NO_WORDS}, NULL, &p, &s), 0);
     assert_string_equal(p.heard, "ListModels");
     assert_string_equal(s.err, "");
     assert_string_equal(s.out, "   NAME        SIZE    TYPE       CONTEXT       ARCHITECTURE  LICENCE\n"
@@ -61,7 +53,7 @@ static void test_a_row_for_each_model(void **state) {
 static void test_json_has_all_that_is_known(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_models, (Options){NO_WORDS, .json = true}, three_models, &p, &s), 0);
+    assert_int_equal(run_against(three_models, verb_models, (Options){NO_WORDS, .json = true}, NULL, &p, &s), 0);
     json_t *list = json_loads(s.out, 0, NULL);
     assert_int_equal(json_array_size(list), 3);
     assert_string_equal(dict_string(json_array_get(list, 0), "name"), "calculator");
@@ -75,10 +67,10 @@ static void test_json_has_all_that_is_known(void **state) {
 static void test_no_model_is_a_remark_but_empty_json(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_models, (Options){NO_WORDS}, no_models, &p, &s), 0);
+    assert_int_equal(run_against(no_models, verb_models, (Options){NO_WORDS}, NULL, &p, &s), 0);
     assert_string_equal(s.out, "");
     assert_non_null(strstr(s.err, "infer models --help"));
-    assert_int_equal(run(verb_models, (Options){NO_WORDS, .json = true}, no_models, &p, &s), 0);
+    assert_int_equal(run_against(no_models, verb_models, (Options){NO_WORDS, .json = true}, NULL, &p, &s), 0);
     assert_string_equal(s.out, "[]\n");
     assert_string_equal(s.err, "");
 }
@@ -86,7 +78,7 @@ static void test_no_model_is_a_remark_but_empty_json(void **state) {
 static void test_a_list_of_another_form_is_refused(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_models, (Options){NO_WORDS}, another_form, &p, &s), EX_PROTOCOL);
+    assert_int_equal(run_against(another_form, verb_models, (Options){NO_WORDS}, NULL, &p, &s), EX_PROTOCOL);
     assert_string_equal(s.out, "");
     assert_non_null(strstr(s.err, "unexpected form"));
 }
@@ -94,9 +86,9 @@ static void test_a_list_of_another_form_is_refused(void **state) {
 static void test_load_and_unload_name_what_they_mean(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_load, (Options){WORDS("qwen")}, done, &p, &s), 0);
+    assert_int_equal(run_against(done, verb_load, (Options){WORDS("qwen")}, NULL, &p, &s), 0);
     assert_string_equal(p.heard, "LoadModel(qwen)");
-    assert_int_equal(run(verb_unload, (Options){NO_WORDS}, done, &p, &s), 0);
+    assert_int_equal(run_against(done, verb_unload, (Options){NO_WORDS}, NULL, &p, &s), 0);
     assert_string_equal(p.heard, "UnloadModel");
     assert_string_equal(s.out, "");
     assert_string_equal(s.err, "");
@@ -105,16 +97,16 @@ static void test_load_and_unload_name_what_they_mean(void **state) {
 static void test_the_daemons_sentence_and_its_exit_code(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_load, (Options){WORDS("x")}, refused, &p, &s), EX_NOINPUT);
+    assert_int_equal(run_against(refused, verb_load, (Options){WORDS("x")}, NULL, &p, &s), EX_NOINPUT);
     assert_string_equal(s.err, "infer: No model \"x\" is installed.\n");
-    assert_int_equal(run(verb_models, (Options){NO_WORDS}, refused, &p, &s), EX_NOINPUT);
+    assert_int_equal(run_against(refused, verb_models, (Options){NO_WORDS}, NULL, &p, &s), EX_NOINPUT);
     assert_string_equal(s.out, "");
 }
 
 static void test_a_name_that_no_message_can_hold_is_asked_for_as_text(void **state) {
     Peer p;
     Streams s;
-    assert_int_equal(run(verb_load, (Options){WORDS("caf\xe9")}, done, &p, &s), 0);
+    assert_int_equal(run_against(done, verb_load, (Options){WORDS("caf\xe9")}, NULL, &p, &s), 0);
     assert_string_equal(p.heard, "LoadModel(caf\uFFFD)");
 }
 

@@ -170,3 +170,12 @@ static inline void peer_end(Peer *p) {
     pthread_join(p->thread, NULL);
     close(p->listener);
 }
+
+/* Runs a verb against `answer`; returns its exit code. */
+static inline int run_against(int (*answer)(Peer *, sd_bus_message *), int (*verb)(Options *), Options o,
+    const char *input, Peer *p, Streams *s) {
+    peer_start(p, answer);
+    int code = run_verb(verb, o, input, s);
+    peer_end(p);
+    return code;
+}
