@@ -25,7 +25,7 @@ static int join_words(char *const *words, char **ret) {
     return 0;
 }
 
-static int read_input(Text *ret) {
+int prompt_read_input(Text *ret) {
     int r = text_read(STDIN_FILENO, ret);
     if (r == -EFBIG)
         return complain(EX_DATAERR, "standard input is longer than %zu MB, more than any model reads; give it less",
@@ -39,7 +39,7 @@ static int read_input(Text *ret) {
 
 int prompt_gather(const Options *o, char **ret) {
     _cleanup_(text_done) Text input = {}, typed = {};
-    _cleanup_(freep) char *words = NULL;
+    _cleanup_(freep) char *words = NULL, *prompt = NULL;
     bool only_input = o->n_words == 1 && strcmp(o->words[0], "-") == 0;
 
     int r = join_words(o->words, &words);
@@ -48,14 +48,15 @@ int prompt_gather(const Options *o, char **ret) {
     if (r < 0)
         return complain(EX_OSERR, "out of memory");
     if (only_input || !isatty(STDIN_FILENO)) {
-        int code = read_input(&input);
+        int code = prompt_read_input(&input);
         if (code)
             return code;
     }
-    r = text_join(input.bytes ? input.bytes : "", typed.bytes, ret);
+    r = text_join(input.bytes ? input.bytes : "", typed.bytes, &prompt);
     if (r < 0)
         return complain(EX_OSERR, "out of memory");
-    if (strspn(*ret, " \t\r\n") == strlen(*ret))
+    if (strspn(prompt, " \t\r\n") == strlen(prompt))
         return complain(EX_USAGE, "there is nothing to ask: give a prompt, or see infer --help");
+    *ret = TAKE_PTR(prompt);
     return 0;
 }

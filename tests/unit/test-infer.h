@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static inline void streams_begin(Streams *s, int input) {
     int files[] = {input, streams_file("", 0), streams_file("", 0)};
     fflush(stdout);
     for (int fd = 0; fd < 3; fd++) {
-        s->saved[fd] = dup(fd);
+        s->saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (files[fd] < 0)
             close(fd);
         else {
