@@ -7,13 +7,14 @@
 
 #include "bus.h"
 #include "output.h"
+#include "prompt.h"
 #include "text.h"
 #include "verbs.h"
 
-static int append_line(sd_bus_message *m, const char *text, size_t n, size_t *count) {
+static int append_text(sd_bus_message *m, const char *text, size_t n, size_t *count) {
     _cleanup_(text_done) Text clean = {};
     int r = text_from_bytes(text, n, &clean);
-    if (r < 0 || strspn(clean.bytes, " \t\r\n") == clean.size)
+    if (r < 0)
         return r;
     (*count)++;
     return sd_bus_message_append(m, "s", clean.bytes);
@@ -23,18 +24,21 @@ static int append_lines(sd_bus_message *m, const Text *input, size_t *count) {
     int r = 0;
     for (const char *line = input->bytes, *end = line + input->size; r >= 0 && line < end;) {
         const char *feed = memchr(line, '\n', (size_t)(end - line));
-        r = append_line(m, line, (size_t)((feed ? feed : end) - line), count);
+        size_t n = (size_t)((feed ? feed : end) - line);
+        if (strspn(line, " \t\r") < n)
+            r = append_text(m, line, n, count);
         line = feed ? feed + 1 : end;
     }
     return r;
 }
 
-/* Each word of the command line is a text; without any, each line of standard input. */
+/* Each word of the command line is a text, also a blank one: what comes back is known by its place. Without any word,
+ * each line of standard input that is not blank. */
 static int append_texts(sd_bus_message *m, const Options *o, const Text *input, size_t *count) {
     int r = sd_bus_message_open_container(m, 'a', "s");
     for (int i = 0; i < o->n_words && r >= 0; i++)
-        r = append_line(m, o->words[i], strlen(o->words[i]), count);
-    if (o->n_words == 0 && r >= 0 && input->size > 0)
+        r = append_text(m, o->words[i], strlen(o->words[i]), count);
+    if (r >= 0 && input->size > 0)
         r = append_lines(m, input, count);
     if (r >= 0)
         r = sd_bus_message_close_container(m);
@@ -101,10 +105,9 @@ int verb_embed(Options *o) {
     _cleanup_(text_done) Text input = {};
     Bus bus = {};
 
-    int r = o->n_words == 0 ? text_read(STDIN_FILENO, &input) : 0;
-    if (r < 0)
-        return complain(EX_NOINPUT, "cannot read standard input: %s", strerror(-r));
-    int code = bus_open(&bus, o->bus);
+    int code = o->n_words == 0 ? prompt_read_input(&input) : 0;
+    if (code == 0)
+        code = bus_open(&bus, o->bus);
     if (code == 0)
         code = call(&bus, o, &input);
     bus_done(&bus);

@@ -38,8 +38,8 @@ static inline int streams_file(const char *bytes, size_t n) {
     return fd;
 }
 
-/* `input` becomes standard input and is closed; -1: there is none. Nothing between this and streams_end() may fail by
- * an assertion: its message would go into the file. */
+/* `input` becomes standard input and is closed; -1: there is none, and a peer's socket could take its place. Nothing
+ * between this and streams_end() may fail by an assertion: its message would go into the file. */
 static inline void streams_begin(Streams *s, int input) {
     int files[] = {input, streams_file("", 0), streams_file("", 0)};
     fflush(stdout);
