@@ -1,8 +1,6 @@
 /* Texts to vectors: client/embed.c. */
 #include "test-infer.h"
 
-#include <jansson.h>
-
 #include "text.h"
 #include "verbs.h"
 

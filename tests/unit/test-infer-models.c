@@ -3,7 +3,6 @@
 
 #include <locale.h>
 
-#include "dict.h"
 #include "models.h"
 #include "verbs.h"
 

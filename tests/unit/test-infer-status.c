@@ -1,7 +1,6 @@
 /* What the service is doing, and the counting of tokens: client/status.c. */
 #include "test-infer.h"
 
-#include "dict.h"
 #include "verbs.h"
 
 /* ------------------------------------------------------------------------------------------------ answers */

@@ -19,6 +19,7 @@
 #include <sysexits.h>
 
 #include "bus.h"
+#include "dict.h"
 #include "output.h"
 
 #define INFERD_ERROR "org.inferd.Inference1.Error."
@@ -179,4 +180,57 @@ static inline int run_against(int (*answer)(Peer *, sd_bus_message *), int (*ver
     int code = run_verb(verb, o, input, s);
     peer_end(p);
     return code;
+}
+
+/* ------------------------------------------------------------------------------------------------ sessions */
+
+#define SESSION_PATH "/org/inferd/Inference1/session/7"
+
+#define EVENT_TEXT(text)      "{\"type\":\"delta\",\"kind\":\"text\",\"text\":\"" text "\"}\n"
+#define EVENT_REASONING(text) "{\"type\":\"delta\",\"kind\":\"reasoning\",\"text\":\"" text "\"}\n"
+#define EVENT_FINISHED        "{\"type\":\"finished\",\"finish-reason\":\"stop\"}\n"
+#define EVENT_FAILED(name, message)                                                                                    \
+    "{\"type\":\"finished\",\"finish-reason\":\"error\",\"error\":{\"name\":\"" INFERD_ERROR name                      \
+    "\",\"message\":\"" message "\"}}\n"
+
+/* Notes the string, if there is one, and the options with which CreateSession or RespondStream was called. */
+static inline int peer_note_arguments(Peer *p, sd_bus_message *call) {
+    const char *prompt = "";
+    json_t *options = NULL;
+    int r = sd_bus_message_has_signature(call, "sa{sv}") ? sd_bus_message_read(call, "s", &prompt) : 0;
+    if (r >= 0)
+        r = dict_read(call, &options);
+    if (r < 0)
+        return r;
+    _cleanup_(freep) char *text = json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS);
+    peer_note(p, "(%s%s)", prompt, json_object_size(options) > 0 && text ? text : "");
+    json_decref(options);
+    return 0;
+}
+
+/* Replies to RespondStream with all events of a turn. */
+static inline int peer_stream(sd_bus_message *call, const char *events) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    ssize_t n = write(fds[1], events, strlen(events));
+    close(fds[1]);
+    int r = n < 0 ? -EIO : sd_bus_reply_method_return(call, "th", UINT64_C(1), fds[0]);
+    close(fds[0]);
+    return r;
+}
+
+/* Answers what belongs to a conversation; a turn has these events. */
+static inline int peer_converse(Peer *p, sd_bus_message *call, const char *events) {
+    if (sd_bus_message_is_method_call(call, BUS_MANAGER, "CreateSession")) {
+        int r = peer_note_arguments(p, call);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "o", SESSION_PATH);
+    }
+    if (strcmp(sd_bus_message_get_path(call), SESSION_PATH) != 0)
+        return 0;
+    if (sd_bus_message_is_method_call(call, BUS_SESSION, "RespondStream")) {
+        int r = peer_note_arguments(p, call);
+        return r < 0 ? r : peer_stream(call, events);
+    }
+    return sd_bus_message_is_method_call(call, BUS_SESSION, "Close");
 }
