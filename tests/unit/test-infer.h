@@ -93,7 +93,8 @@ struct Peer {
     bool hangs_up;                                /* set by answer: leave the bus */
     char heard[1024]; /* the members that were called and what peer_note() adds; to be read after peer_end() */
     pthread_t thread;
-    int listener; /* owned */
+    int listener;      /* owned */
+    int n_descriptors; /* that were open before */
 };
 
 __attribute__((format(printf, 2, 3))) static inline void peer_note(Peer *p, const char *format, ...) {
@@ -144,6 +145,13 @@ static inline void *peer_run(void *userdata) {
     return NULL;
 }
 
+static inline int count_descriptors(void) {
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
 /* From here to peer_end() it is what answers on the session bus. */
 static inline void peer_start(Peer *p, int (*answer)(Peer *p, sd_bus_message *call)) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -151,7 +159,9 @@ static inline void peer_start(Peer *p, int (*answer)(Peer *p, sd_bus_message *ca
     char bus[64];
     sigset_t all, previous;
 
-    *p = (Peer){.answer = answer, .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    *p = (Peer){.answer = answer,
+        .n_descriptors = count_descriptors(),
+        .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(p->listener >= 0);
     /* the kernel chooses a free name that no file stands for */
     assert_int_equal(bind(p->listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
@@ -171,6 +181,7 @@ static inline void peer_end(Peer *p) {
     shutdown(p->listener, SHUT_RDWR);
     pthread_join(p->thread, NULL);
     close(p->listener);
+    assert_true(count_descriptors() <= p->n_descriptors);
 }
 
 /* Runs a verb against `answer`; returns its exit code. */
