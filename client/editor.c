@@ -196,7 +196,9 @@ int editor_read(Editor *ed, char **ret) {
             return -ENOMEM;
         text = grown;
         memcpy(text + size, read, n);
-        size += n;
+        for (const char *end = text + size + n; text + size < end; size++)
+            if (!text[size])
+                text[size] = '\xFF';
         if (more)
             text[size++] = '\n';
         text[size] = '\0';

@@ -9,5 +9,6 @@ typedef struct Editor Editor;
 int editor_new(bool interactive, const char *history, Editor **ret);
 Editor *editor_free(Editor *ed);
 
-/* The next input, several lines joined where they end in a backslash. 1: *ret is set, 0: the end, -EINTR: Ctrl-C. */
+/* The next input, several lines joined where they end in a backslash; a NUL in it becomes the byte 0xFF, which is no
+ * text either. 1: *ret is set, 0: the end, -EINTR: Ctrl-C. */
 int editor_read(Editor *ed, char **ret);

@@ -78,6 +78,17 @@ static void test_a_backslash_goes_on(void **state) {
     check_file("one\\\n", "one\n", NULL, NULL); /* the end comes before what should follow */
 }
 
+static void test_nul_hides_nothing(void **state) {
+    Lines l;
+    read_file("\0a\0\\\n\0b\n", 8, 2, &l);
+    check_line(&l, 0,
+        "\xFF"
+        "a\xFF\n\xFF"
+        "b");
+    check_line(&l, 1, NULL);
+    lines_done(&l);
+}
+
 static void test_a_long_line(void **state) {
     static char bytes[300000];
     Lines l;
@@ -221,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_of_a_file),
         cmocka_unit_test(test_a_backslash_goes_on),
+        cmocka_unit_test(test_nul_hides_nothing),
         cmocka_unit_test(test_a_long_line),
         cmocka_unit_test(test_keys_edit_a_line),
         cmocka_unit_test(test_the_prompt_tells_whether_a_line_goes_on),
