@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "text.h"
 
 const OptionSpec generation_specs[] = {
     {"system", OPTION_TEXT, "TEXT", "what the model shall be or heed"},
@@ -91,17 +92,19 @@ static char **strings_free(char **strings) {
     return NULL;
 }
 
+/* As text that a message can hold. */
 static int strings_append(char ***strings, const char *value) {
+    _cleanup_(text_done) Text text = {};
     size_t n = 0;
     while (*strings && (*strings)[n])
         n++;
-    char *copy = strdup(value);
-    char **grown = copy ? reallocarray(*strings, n + 2, sizeof(char *)) : NULL;
-    if (!grown) {
-        free(copy);
+    int r = text_from_bytes(value, strlen(value), &text);
+    if (r < 0)
+        return r;
+    char **grown = reallocarray(*strings, n + 2, sizeof(char *));
+    if (!grown)
         return -ENOMEM;
-    }
-    grown[n] = copy;
+    grown[n] = TAKE_PTR(text.bytes);
     grown[n + 1] = NULL;
     *strings = grown;
     return 0;

@@ -171,6 +171,16 @@ static void test_an_option_can_be_taken_back(void **state) {
     generation_done(&g);
 }
 
+static void test_values_are_text_that_a_message_can_hold(void **state) {
+    Generation g = {};
+    Error e = {};
+    assert_int_equal(generation_set(&g, "system", "caf\xe9", &e), 0);
+    assert_string_equal(generation_get(&g, "system"), "caf\uFFFD");
+    assert_int_equal(generation_set(&g, "stop", "caf\u00e9", &e), 0);
+    assert_string_equal(generation_get(&g, "stop"), "caf\u00e9");
+    generation_done(&g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_may_follow_words),
@@ -178,6 +188,7 @@ int main(void) {
         cmocka_unit_test(test_bad_options_are_named),
         cmocka_unit_test(test_values_travel_with_their_types),
         cmocka_unit_test(test_numbers_replace_words),
+        cmocka_unit_test(test_values_are_text_that_a_message_can_hold),
         cmocka_unit_test(test_an_option_can_be_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
