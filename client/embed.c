@@ -11,38 +11,57 @@
 #include "text.h"
 #include "verbs.h"
 
-static int append_text(sd_bus_message *m, const char *text, size_t n, size_t *count) {
-    _cleanup_(text_done) Text clean = {};
-    int r = text_from_bytes(text, n, &clean);
-    if (r < 0)
-        return r;
-    (*count)++;
-    return sd_bus_message_append(m, "s", clean.bytes);
-}
+#define CALL_MAX 2048 /* texts that Embed takes at a time */
 
-static int append_lines(sd_bus_message *m, const Text *input, size_t *count) {
-    int r = 0;
-    for (const char *line = input->bytes, *end = line + input->size; r >= 0 && line < end;) {
-        const char *feed = memchr(line, '\n', (size_t)(end - line));
-        size_t n = (size_t)((feed ? feed : end) - line);
-        if (strspn(line, " \t\r") < n)
-            r = append_text(m, line, n, count);
-        line = feed ? feed + 1 : end;
+/* What is still to be embedded: each word of the command line, also a blank one, since what comes back is known by its
+ * place; without any word, each line of standard input that is not blank. */
+typedef struct Texts {
+    char **words;           /* borrowed, NULL-terminated */
+    const char *line, *end; /* borrowed */
+} Texts;
+
+static bool texts_next(Texts *t, const char **ret, size_t *ret_size) {
+    if (*t->words) {
+        *ret = *t->words++;
+        *ret_size = strlen(*ret);
+        return true;
     }
-    return r;
+    while (t->line < t->end) {
+        const char *line = t->line, *feed = memchr(line, '\n', (size_t)(t->end - line));
+        size_t size = (size_t)((feed ? feed : t->end) - line);
+        t->line += size + (feed ? 1 : 0);
+        if (strspn(line, " \t\r") < size) {
+            *ret = line;
+            *ret_size = size;
+            return true;
+        }
+    }
+    return false;
 }
 
-/* Each word of the command line is a text, also a blank one: what comes back is known by its place. Without any word,
- * each line of standard input that is not blank. */
-static int append_texts(sd_bus_message *m, const Options *o, const Text *input, size_t *count) {
+static int append_text(sd_bus_message *m, const char *text, size_t size) {
+    _cleanup_(text_done) Text clean = {};
+    int r = text_from_bytes(text, size, &clean);
+    return r < 0 ? r : sd_bus_message_append(m, "s", clean.bytes);
+}
+
+static int append_texts(sd_bus_message *m, Texts *texts, size_t *ret_count) {
+    const char *text;
+    size_t size, n = 0;
+
     int r = sd_bus_message_open_container(m, 'a', "s");
-    for (int i = 0; i < o->n_words && r >= 0; i++)
-        r = append_text(m, o->words[i], strlen(o->words[i]), count);
-    if (r >= 0 && input->size > 0)
-        r = append_lines(m, input, count);
+    while (r >= 0 && n < CALL_MAX && texts_next(texts, &text, &size)) {
+        r = append_text(m, text, size);
+        n++;
+    }
     if (r >= 0)
         r = sd_bus_message_close_container(m);
-    return r < 0 ? r : sd_bus_message_append(m, "a{sv}", 0);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "a{sv}", 0);
+    if (r < 0)
+        return r;
+    *ret_count = n;
+    return 0;
 }
 
 static int read_vectors(sd_bus_message *reply, json_t *vectors) {
@@ -59,44 +78,62 @@ static int read_vectors(sd_bus_message *reply, json_t *vectors) {
     return r;
 }
 
-static void print_vectors(const json_t *vectors, bool json) {
+static void print_json(json_t *vectors) {
+    json_t *object = json_pack("{s:O}", "embeddings", vectors);
+    _cleanup_(freep) char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    puts(text ? text : "{}");
+    json_decref(object);
+}
+
+static void print_lines(const json_t *vectors) {
     size_t i, j;
     json_t *vector, *value;
 
-    if (json) {
-        json_t *object = json_pack("{s:O}", "embeddings", vectors);
-        _cleanup_(freep) char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        puts(text ? text : "{}");
-        json_decref(object);
-        return;
-    }
     json_array_foreach(vectors, i, vector) {
         json_array_foreach(vector, j, value) printf(j > 0 ? " %.9g" : "%.9g", json_real_value(value));
         putchar('\n');
     }
 }
 
-static int call(Bus *bus, const Options *o, const Text *input) {
+/* Adds the vectors of as many texts as one call takes. */
+static int call(Bus *bus, Texts *texts, json_t *vectors, size_t *ret_count) {
     _cleanup_(message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
     size_t count = 0;
 
     int r = bus_new_call(bus, BUS_PATH, BUS_MANAGER, "Embed", &m);
     if (r >= 0)
-        r = append_texts(m, o, input, &count);
+        r = append_texts(m, texts, &count);
     if (r < 0)
         return bus_complain(bus, NULL, r);
-    if (count == 0)
-        return complain(EX_USAGE, "there is nothing to embed: give a text, or see infer embed --help");
-    int code = bus_call(bus, m, &reply);
+    int code = count > 0 ? bus_call(bus, m, &reply) : 0;
     if (code)
         return code;
-
-    json_t *vectors = json_array();
-    r = read_vectors(reply, vectors);
+    r = reply ? read_vectors(reply, vectors) : 0;
     if (r < 0)
-        code = bus_complain(bus, NULL, r);
-    else
-        print_vectors(vectors, o->json);
+        return bus_complain(bus, NULL, r);
+    *ret_count = count;
+    return 0;
+}
+
+static int embed(Bus *bus, const Options *o, const Text *input) {
+    const char *bytes = input->bytes ? input->bytes : "";
+    Texts texts = {.words = o->words, .line = bytes, .end = bytes + input->size};
+    json_t *vectors = json_array();
+    size_t count = 0, all = 0;
+    int code;
+
+    do {
+        code = call(bus, &texts, vectors, &count);
+        all += count;
+        if (code == 0 && !o->json) {
+            print_lines(vectors);
+            (void)json_array_clear(vectors);
+        }
+    } while (code == 0 && count == CALL_MAX);
+    if (code == 0 && all == 0)
+        code = complain(EX_USAGE, "there is nothing to embed: give a text, or see infer embed --help");
+    else if (code == 0 && o->json)
+        print_json(vectors);
     json_decref(vectors);
     return code;
 }
@@ -109,7 +146,7 @@ int verb_embed(Options *o) {
     if (code == 0)
         code = bus_open(&bus, o->bus);
     if (code == 0)
-        code = call(&bus, o, &input);
+        code = embed(&bus, o, &input);
     bus_done(&bus);
     return code;
 }

@@ -34,6 +34,29 @@ static int embed(Peer *p, sd_bus_message *call) {
     return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* For each text, which is a number, that number; not more of them than the interface allows. */
+static int embed_numbers(Peer *p, sd_bus_message *call) {
+    _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+    const char *text;
+    int n = 0;
+
+    int r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "ad");
+    if (r >= 0)
+        r = sd_bus_message_enter_container(call, 'a', "s");
+    for (; r >= 0 && (r = sd_bus_message_read(call, "s", &text)) > 0; n++)
+        r = sd_bus_message_append(reply, "ad", 1, strtod(text, NULL));
+    peer_note(p, "(%d)", n);
+    if (n < 1 || n > 2048)
+        return sd_bus_reply_method_errorf(call, INFERD_ERROR "InvalidArgument", "Not from 1 to 2048 texts.");
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "a{sv}", 0);
+    return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 static int no_encoder(Peer *p, sd_bus_message *call) {
     return sd_bus_reply_method_errorf(call, INFERD_ERROR "NotSupported", "The model computes no embeddings.");
 }
@@ -95,6 +118,32 @@ static void test_json_is_one_object(void **state) {
         assert_true((float)json_real_value(json_array_get(vector, 1)) == BESIDE_A_TENTH);
     }
     json_decref(object);
+}
+
+/* More than one call takes go in several. */
+static void check_many(int n, const char *wanted) {
+    static char input[32768];
+    Peer p;
+    Streams s;
+    char *end = input;
+    for (int i = 0; i < n; i++)
+        end += sprintf(end, "%d\n", i);
+    assert_int_equal(run_against(embed_numbers, verb_embed, (Options){NO_WORDS}, input, &p, &s), 0);
+    assert_string_equal(p.heard, wanted);
+    assert_string_equal(s.out, input);
+
+    assert_int_equal(run_against(embed_numbers, verb_embed, (Options){NO_WORDS, .json = true}, input, &p, &s), 0);
+    json_t *object = json_loads(s.out, 0, NULL), *vectors = json_object_get(object, "embeddings");
+    assert_int_equal(json_array_size(vectors), n);
+    for (int i = 0; i < n; i++)
+        assert_true(json_real_value(json_array_get(json_array_get(vectors, (size_t)i), 0)) == i);
+    json_decref(object);
+}
+
+static void test_any_number_of_texts(void **state) {
+    check_many(2048, "Embed(2048)");
+    check_many(2049, "Embed(2048) Embed(1)");
+    check_many(4097, "Embed(2048) Embed(2048) Embed(1)");
 }
 
 /* ------------------------------------------------------------------------------------------------ errors */
@@ -169,6 +218,7 @@ int main(void) {
         cmocka_unit_test(test_a_blank_word_keeps_its_place),
         cmocka_unit_test(test_a_line_for_each_text),
         cmocka_unit_test(test_json_is_one_object),
+        cmocka_unit_test(test_any_number_of_texts),
         cmocka_unit_test(test_nothing_to_embed_asks_nobody),
         cmocka_unit_test(test_the_daemon_refuses),
         cmocka_unit_test(test_input_that_cannot_be_taken),

@@ -28,7 +28,7 @@
 
 typedef struct Streams {
     int saved[3];
-    char out[8192], err[2048]; /* what has been printed, after streams_end() */
+    char out[65536], err[2048]; /* what has been printed, after streams_end() */
 } Streams;
 
 static inline int streams_file(const char *bytes, size_t n) {
