@@ -23,6 +23,7 @@
 #include "output.h"
 
 #define INFERD_ERROR "org.inferd.Inference1.Error."
+#define SESSION_PATH "/org/inferd/Inference1/session/7"
 
 /* ------------------------------------------------------------------------------------------------ standard streams */
 
@@ -97,12 +98,19 @@ struct Peer {
     int n_descriptors; /* that were open before */
 };
 
-__attribute__((format(printf, 2, 3))) static inline void peer_note(Peer *p, const char *format, ...) {
+static inline void _printf_(2, 3) peer_note(Peer *p, const char *format, ...) {
     size_t n = strlen(p->heard);
     va_list ap;
     va_start(ap, format);
     vsnprintf(p->heard + n, sizeof(p->heard) - n, format, ap);
     va_end(ap);
+}
+
+static inline bool peer_has(const char *path, const char *interface) {
+    if (strcmp(path, SESSION_PATH) == 0)
+        return strcmp(interface, BUS_SESSION) == 0;
+    return strcmp(path, BUS_PATH) == 0 &&
+           (strcmp(interface, BUS_MANAGER) == 0 || strcmp(interface, "org.freedesktop.DBus.Properties") == 0);
 }
 
 static inline int peer_take(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -114,6 +122,8 @@ static inline int peer_take(sd_bus_message *m, void *userdata, sd_bus_error *err
     if (!sd_bus_message_is_method_call(m, NULL, NULL) || strcmp(sd_bus_message_get_destination(m), BUS_NAME) != 0)
         return 1;
     peer_note(p, "%s%s", *p->heard ? " " : "", sd_bus_message_get_member(m));
+    if (!peer_has(sd_bus_message_get_path(m), sd_bus_message_get_interface(m)))
+        return 0;
     return p->answer(p, m);
 }
 
@@ -195,8 +205,6 @@ static inline int run_against(int (*answer)(Peer *, sd_bus_message *), int (*ver
 
 /* ------------------------------------------------------------------------------------------------ sessions */
 
-#define SESSION_PATH "/org/inferd/Inference1/session/7"
-
 #define EVENT_TEXT(text)      "{\"type\":\"delta\",\"kind\":\"text\",\"text\":\"" text "\"}\n"
 #define EVENT_REASONING(text) "{\"type\":\"delta\",\"kind\":\"reasoning\",\"text\":\"" text "\"}\n"
 #define EVENT_FINISHED        "{\"type\":\"finished\",\"finish-reason\":\"stop\"}\n"
@@ -237,8 +245,6 @@ static inline int peer_converse(Peer *p, sd_bus_message *call, const char *event
         int r = peer_note_arguments(p, call);
         return r < 0 ? r : sd_bus_reply_method_return(call, "o", SESSION_PATH);
     }
-    if (strcmp(sd_bus_message_get_path(call), SESSION_PATH) != 0)
-        return 0;
     if (sd_bus_message_is_method_call(call, BUS_SESSION, "RespondStream")) {
         int r = peer_note_arguments(p, call);
         return r < 0 ? r : peer_stream(call, events);
