@@ -115,9 +115,9 @@ static int call(Bus *bus, Texts *texts, json_t *vectors, size_t *ret_count) {
     return 0;
 }
 
-static int embed(Bus *bus, const Options *o, const Text *input) {
+static int embed(Bus *bus, char **words, const Text *input, bool json) {
     const char *bytes = input->bytes ? input->bytes : "";
-    Texts texts = {.words = o->words, .line = bytes, .end = bytes + input->size};
+    Texts texts = {.words = words, .line = bytes, .end = bytes + input->size};
     json_t *vectors = json_array();
     size_t count = 0, all = 0;
     int code;
@@ -125,14 +125,14 @@ static int embed(Bus *bus, const Options *o, const Text *input) {
     do {
         code = call(bus, &texts, vectors, &count);
         all += count;
-        if (code == 0 && !o->json) {
+        if (code == 0 && !json) {
             print_lines(vectors);
             (void)json_array_clear(vectors);
         }
     } while (code == 0 && count == CALL_MAX);
     if (code == 0 && all == 0)
         code = complain(EX_USAGE, "there is nothing to embed: give a text, or see infer embed --help");
-    else if (code == 0 && o->json)
+    else if (code == 0 && json)
         print_json(vectors);
     json_decref(vectors);
     return code;
@@ -141,12 +141,14 @@ static int embed(Bus *bus, const Options *o, const Text *input) {
 int verb_embed(Options *o) {
     _cleanup_(text_done) Text input = {};
     Bus bus = {};
+    bool only_input = o->n_words == 1 && strcmp(o->words[0], "-") == 0; /* as for a prompt */
+    char *none = NULL, **words = only_input ? &none : o->words;
 
-    int code = o->n_words == 0 ? prompt_read_input(&input) : 0;
+    int code = *words ? 0 : prompt_read_input(&input);
     if (code == 0)
         code = bus_open(&bus, o->bus);
     if (code == 0)
-        code = embed(&bus, o, &input);
+        code = embed(&bus, words, &input, o->json);
     bus_done(&bus);
     return code;
 }

@@ -141,6 +141,12 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
     return sd_bus_message_append(reply, "s", availability_to_string(model_host_availability(s->d->host)));
 }
 
+static int append_loaded(sd_bus_message *m, const Config *config, const ModelInfo *info) {
+    int embedded = config->embedded_model && strcmp(config->embedded_model, info->path) == 0;
+    int r = sd_bus_message_append(m, "{sv}{sv}", "loaded", "b", 1, "embedded", "b", embedded);
+    return r < 0 ? r : append_info(m, info);
+}
+
 static int get_model(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
     void *userdata, sd_bus_error *ret_error) {
     BusService *s = userdata;
@@ -151,7 +157,7 @@ static int get_model(sd_bus *bus, const char *path, const char *interface, const
     if (r >= 0)
         r = append_string(reply, "name", model_host_model_name(host));
     if (r >= 0 && model_host_model(host))
-        r = append_info(reply, model_info(model_host_model(host)));
+        r = append_loaded(reply, s->d->config, model_info(model_host_model(host)));
     if (r >= 0 && (a == AVAILABILITY_MODEL_FAILED || a == AVAILABILITY_NO_MODEL))
         r = append_string(reply, "error", model_host_error(host)->message);
     return r < 0 ? r : sd_bus_message_close_container(reply);

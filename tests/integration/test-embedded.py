@@ -12,7 +12,7 @@ INFERD, EMBEDDED, TRAIN = map(os.path.abspath, sys.argv[1:4])
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), TRAIN]
 from evaluation import everyday, held_out_questions  # noqa: E402
 from inferd import UnixConnection  # noqa: E402
-from world import World  # noqa: E402
+from world import World, wait_until  # noqa: E402
 
 SEED = "integration"  # not that of the accuracy table
 SHARES = {"addition": 16, "subtraction": 16, "comparison": 8, "sorting": 8, "counting letters": 8, "reversing words": 8,
@@ -62,6 +62,14 @@ class EmbeddedTest(unittest.TestCase):
             raise AssertionError(f"the socket on {text!r}: {body}")
         message = body["choices"][0]["message"]
         return message["content"].strip(), message["reasoning_content"].strip()
+
+    def test_it_says_what_it_is(self):
+        def model():
+            reply = self.world.busctl("--json=short", "get-property", "org.inferd.Inference1", "/org/inferd/Inference1",
+                                      "org.inferd.Inference1.Manager", "Model")
+            return {k: v["data"] for k, v in json.loads(reply.stdout)["data"].items()}
+        wait_until(lambda: model().get("loaded"), "the model")
+        self.assertTrue(model()["embedded"], model())
 
     def test_fresh_questions_on_both_ways_at_once(self):
         questions = list(all_questions())

@@ -84,6 +84,8 @@ static void test_each_word_is_a_text(void **state) {
 static void test_each_line_that_is_not_blank_is_a_text(void **state) {
     check_texts((Options){NO_WORDS}, "one\n\n \t\r\n  two and\nthree", "Embed[one][  two and][three]");
     check_texts((Options){NO_WORDS}, "\n\none\n", "Embed[one]");
+    check_texts((Options){WORDS("-")}, "one\n", "Embed[one]"); /* as infer - does */
+    check_texts((Options){WORDS("-", "two")}, "one\n", "Embed[-][two]");
 }
 
 /* Whoever gives two words takes the second line for the second word's. */

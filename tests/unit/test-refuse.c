@@ -37,7 +37,7 @@ static void refuse(int code, const char *words, const GgufSetting *s, size_t n) 
 
 /* Refused under its own name. */
 static void unsupported(GgufSetting s) {
-    char words[128];
+    char words[200];
     snprintf(words, sizeof(words), "key %s: not supported in x models", s.key);
     refuse(-EOPNOTSUPP, words, SETTINGS(s));
 }
