@@ -69,8 +69,11 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
     int authorized = 0, challenge = 0;
     Error e = {};
 
-    int r = error ? -EACCES : sd_bus_message_read(m, "(bba{ss})", &authorized, &challenge, 0);
-    if (r >= 0 && authorized)
+    /* details follow, such as the authorisation that polkit keeps for some minutes */
+    int r = error ? -EACCES : sd_bus_message_enter_container(m, 'r', "bba{ss}");
+    if (r > 0)
+        r = sd_bus_message_read(m, "bb", &authorized, &challenge);
+    if (r > 0 && authorized)
         bus_owner_run(q->owner, q->message, q->handler);
     else if (!error && challenge && !sd_bus_message_get_allow_interactive_authorization(q->message))
         sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
