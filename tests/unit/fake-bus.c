@@ -154,6 +154,7 @@ void fake_service_init(FakeService *f, BusHandler handler) {
     f->s.d = &f->t.d;
     f->t.d.bus = &f->s;
     uv_timer_init(&f->t.loop, &f->s.properties_timer);
+    f->s.properties_timer.data = &f->s;
     f->s.n_handles = 1;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     fake_bus_init(&f->bus, fds[0]);
