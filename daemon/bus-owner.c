@@ -118,13 +118,14 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 }
 
 static void make_room(BusService *s) {
+    BusOwner *idle = NULL;
+
     if (s->n_owners < OWNERS_KEPT)
         return;
-    for (BusOwner *o = s->owners; o; o = o->next)
-        if (o->n_users == 0 && o->known) {
-            bus_owner_free(o);
-            return;
-        }
+    for (BusOwner *o = s->owners; o; o = o->next) /* the newest first */
+        if (o->n_users == 0 && o->known)
+            idle = o;
+    bus_owner_free(idle);
 }
 
 static int owner_new(BusService *s, const char *name, BusOwner **ret) {
