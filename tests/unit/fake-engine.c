@@ -1,7 +1,9 @@
 /* An engine without a model, for the daemon's own tests: implements engine.h with a thread that answers at once.
  *
  * A model file begins with the word FAKE, followed by settings ("FAKE context=4096 load_ms=100 pool=none"). Tokens are
- * bytes. The answer to a prompt is "echo: " and the last user message, unless that message begins with commands:
+ * bytes. With embedding=WIDTH it is an encoder: the embedding of n tokens is 0.6 at place n modulo WIDTH and -0.8 at
+ * the next, and of the commands it knows those that concern no text. The answer to a prompt is "echo: " and the last
+ * user message, unless that message begins with commands:
  *
  *   /slow MS       wait before each token             /long N       answer N characters
  *   /hang          never answer                       /fail         finish with -ENOSPC
@@ -68,6 +70,8 @@ int model_info_read(const char *path, ModelInfo **ret, Error *e) {
     info->n_parameters = 260000;
     info->context_size = setting(text, "context=", 4096);
     info->n_vocab = 257;
+    info->embedding_size = setting(text, "embedding=", 0);
+    info->encoder = info->embedding_size > 0;
     info->temperature = -1;
     *ret = info;
     return 0;
@@ -211,7 +215,7 @@ struct Sequence {
     unsigned n_calls;
     unsigned slow_ms;
     uint64_t due; /* ms */
-    bool hang, cancelled, stopped;
+    bool embed, hang, cancelled, stopped;
     Error error;
     size_t outstanding;
     uint64_t submitted;
@@ -332,6 +336,13 @@ static void push_delta(Engine *en, Sequence *s, EngineTextKind kind, const char 
     en->stats.completion_tokens++;
 }
 
+static float *embed(const Sequence *s, size_t width) {
+    float *values = calloc(width, sizeof(float));
+    values[s->n_prompt % width] = 0.6f;
+    values[(s->n_prompt + 1) % width] = -0.8f;
+    return values;
+}
+
 static void push_finished(Engine *en, Sequence *s, EngineFinish finish) {
     EngineEvent *ev = calloc(1, sizeof(EngineEvent));
     *ev = (EngineEvent){.id = s->id, .type = ENGINE_EVENT_FINISHED, .finish = finish, .error = s->error};
@@ -340,6 +351,10 @@ static void push_finished(Engine *en, Sequence *s, EngineFinish finish) {
         .completion_tokens = s->n_generated,
         .reasoning_tokens = (uint32_t)s->reasoning_at,
         .decode_usec = (now_ms() - s->submitted) * 1000};
+    if (s->embed && finish == ENGINE_FINISH_STOP) {
+        ev->n_embedding = en->model->info->embedding_size;
+        ev->embedding = embed(s, ev->n_embedding);
+    }
     push_event(en, ev);
     free(en->last_prompt);
     en->last_prompt = TAKE_PTR(s->prompt);
@@ -364,6 +379,10 @@ static bool step(Engine *en, Sequence *s) {
     }
     if (s->hang || now < s->due || s->outstanding >= en->options.outbox_bytes)
         return false;
+    if (s->embed) {
+        push_finished(en, s, ENGINE_FINISH_STOP);
+        return true;
+    }
     s->due = now + s->slow_ms;
     if (s->n_calls > 0) {
         s->n_calls--;
@@ -471,6 +490,7 @@ int engine_submit(Engine *en, const EngineRequest *r, uint64_t *ret_id, Error *e
     s->n_prompt = r->n_prompt;
     s->owner = r->owner;
     s->max_tokens = r->max_tokens;
+    s->embed = r->embed;
     s->submitted = now_ms();
     read_commands(s);
     if (!r->tool_calls)
@@ -540,6 +560,7 @@ EngineEvent *engine_event_free(EngineEvent *ev) {
     free(ev->text);
     free(ev->tool_name);
     free(ev->logprobs);
+    free(ev->embedding);
     free(ev);
     return next;
 }
