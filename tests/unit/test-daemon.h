@@ -79,6 +79,35 @@ static inline void test_daemon_done(TestDaemon *t) {
         usleep(100);                                                                                                   \
     } while (!(condition))
 
+/* Holds up whatever goes to the thread pool, the loading of models too; for programs whose main() made it a pool of one
+ * with test_pool_of_one(). */
+typedef struct TestPool {
+    uv_work_t work;
+    uv_sem_t go;
+} TestPool;
+
+static inline void test_pool_of_one(void) {
+    setenv("UV_THREADPOOL_SIZE", "1", 1);
+}
+
+static inline void test_pool_work(uv_work_t *work) {
+    uv_sem_wait(work->data);
+}
+
+static inline void test_pool_freed(uv_work_t *work, int status) {
+    uv_sem_destroy(work->data);
+}
+
+static inline void test_pool_hold(TestDaemon *t, TestPool *p) {
+    uv_sem_init(&p->go, 0);
+    p->work.data = &p->go;
+    assert_int_equal(uv_queue_work(&t->loop, &p->work, test_pool_work, test_pool_freed), 0);
+}
+
+static inline void test_pool_let_go(TestPool *p) {
+    uv_sem_post(&p->go);
+}
+
 /* Collects what a request reports. */
 typedef struct TestSink {
     char text[70000];
