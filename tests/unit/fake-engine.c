@@ -1,9 +1,9 @@
 /* An engine without a model, for the daemon's own tests: implements engine.h with a thread that answers at once.
  *
- * A model file begins with the word FAKE, followed by settings ("FAKE context=4096 load_ms=100 pool=none"). Tokens are
- * bytes. With embedding=WIDTH it is an encoder: the embedding of n tokens is 0.6 at place n modulo WIDTH and -0.8 at
- * the next, and of the commands it knows those that concern no text. The answer to a prompt is "echo: " and the last
- * user message, unless that message begins with commands:
+ * A model file begins with the word FAKE, followed by settings ("FAKE context=4096 load_ms=100 pool=none author=NAME").
+ * Tokens are bytes. With embedding=WIDTH it is an encoder: the embedding of n tokens is 0.6 at place n modulo WIDTH and
+ * -0.8 at the next, and of the commands it knows those that concern no text. The answer to a prompt is "echo: " and the
+ * last user message, unless that message begins with commands:
  *
  *   /slow MS       wait before each token             /long N       answer N characters
  *   /hang          never answer                       /fail         finish with -ENOSPC
@@ -66,6 +66,8 @@ int model_info_read(const char *path, ModelInfo **ret, Error *e) {
     info->architecture = strdup("fake");
     info->quantisation = strdup("F32");
     info->license = strdup("MIT");
+    const char *author = strstr(text, "author=");
+    info->author = author ? strndup(author + 7, strcspn(author + 7, " ")) : NULL;
     info->file_bytes = strlen(text);
     info->n_parameters = 260000;
     info->context_size = setting(text, "context=", 4096);
@@ -85,6 +87,7 @@ ModelInfo *model_info_free(ModelInfo *info) {
     free(info->architecture);
     free(info->quantisation);
     free(info->license);
+    free(info->author);
     free(info);
     return NULL;
 }

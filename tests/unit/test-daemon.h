@@ -84,6 +84,7 @@ static inline void test_daemon_done(TestDaemon *t) {
 typedef struct TestPool {
     uv_work_t work;
     uv_sem_t go;
+    bool held;
 } TestPool;
 
 static inline void test_pool_of_one(void) {
@@ -91,21 +92,25 @@ static inline void test_pool_of_one(void) {
 }
 
 static inline void test_pool_work(uv_work_t *work) {
-    uv_sem_wait(work->data);
+    TestPool *p = work->data;
+    uv_sem_wait(&p->go);
 }
 
-static inline void test_pool_freed(uv_work_t *work, int status) {
-    uv_sem_destroy(work->data);
+static inline void test_pool_free(uv_work_t *work, int status) {
+    TestPool *p = work->data;
+    p->held = false;
 }
 
 static inline void test_pool_hold(TestDaemon *t, TestPool *p) {
+    *p = (TestPool){.work.data = p, .held = true};
     uv_sem_init(&p->go, 0);
-    p->work.data = &p->go;
-    assert_int_equal(uv_queue_work(&t->loop, &p->work, test_pool_work, test_pool_freed), 0);
+    assert_int_equal(uv_queue_work(&t->loop, &p->work, test_pool_work, test_pool_free), 0);
 }
 
-static inline void test_pool_let_go(TestPool *p) {
+static inline void test_pool_let_go(TestDaemon *t, TestPool *p) {
     uv_sem_post(&p->go);
+    run_until(t, !p->held);
+    uv_sem_destroy(&p->go);
 }
 
 /* Collects what a request reports. */

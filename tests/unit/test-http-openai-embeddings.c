@@ -155,7 +155,7 @@ static void test_nor_may_it_change_while_a_request_waits(void **state) {
     assert_int_equal(model_host_load(h->t.d.host, "other", NULL, NULL, NULL), 0);
     int fd = send_request(h, "{\"input\":\"a\",\"model\":\"encoder\"}");
     turn_until(h, h->t.d.n_requests == 1);
-    test_pool_let_go(&pool);
+    test_pool_let_go(&h->t, &pool);
     char *reply = test_http_read_all(h, fd);
     assert_int_equal(test_http_status(reply), 404);
     assert_non_null(strstr(reply, "\"model_not_loaded\""));

@@ -141,6 +141,15 @@ static inline int test_http_post(TestHttp *h, const char *path, const char *body
     return status;
 }
 
+/* The decoded body of the reply to a GET. */
+static inline json_t *test_http_get(TestHttp *h, const char *path, int status) {
+    char *reply = test_http_ask(h, "GET", path, "");
+    assert_int_equal(test_http_status(reply), status);
+    json_t *json = test_http_json(reply);
+    free(reply);
+    return json;
+}
+
 /* The string at a path such as "choices/0/text"; NULL if there is none. */
 static inline json_t *test_json_at(json_t *json, const char *path) {
     char *copy = strdup(path), *rest = copy, *step;
