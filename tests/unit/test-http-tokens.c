@@ -24,8 +24,8 @@ static void test_tokens_that_are_none(void **state) {
     assert_refused(*state, "/tokenize", "{\"content\":\"x\",\"add_special\":1}", 400, "add_special");
     assert_refused(*state, "/tokenize", "{\"content\":\"x\",\"with_pieces\":\"yes\"}", 400, "with_pieces");
     assert_refused(*state, "/detokenize", "{}", 400, "tokens");
-    static const char *const tokens[] = {
-        "null", "{}", "7", "\"a\"", "[-1]", "[1.5]", "[\"a\"]", "[104,null]", "[257]", "[4294967295]", "[4294967400]"};
+    static const char *const tokens[] = {"null", "{}", "7", "\"a\"", "[-1]", "[-4294967192]", "[1.5]", "[\"a\"]",
+        "[104,null]", "[257]", "[4294967295]", "[4294967400]"};
     for (size_t i = 0; i < ELEMENTSOF(tokens); i++) {
         char body[100];
         snprintf(body, sizeof(body), "{\"tokens\":%s}", tokens[i]);
