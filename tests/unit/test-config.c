@@ -1,6 +1,5 @@
 /* Configuration files: what is warned about, what stops, and where the message points. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +7,6 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "config.h"
 
@@ -193,52 +191,6 @@ static void test_documented_defaults_are_the_defaults(void **state) {
     config_free(defaults);
 }
 
-static void write_file(const char *dir, const char *name, const char *text) {
-    char path[300];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *f = fopen(path, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static void test_drop_ins_come_last_and_sorted(void **state) {
-    char dir[] = "/tmp/inferd-config-XXXXXX", path[300], sub[200];
-    Config *c;
-    Error e;
-
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/inferd.conf", dir);
-    assert_int_equal(config_load(path, false, warn, NULL, &c, &e), -ENOENT);
-    snprintf(sub, sizeof(sub), "%s/inferd.conf.d", dir);
-    assert_int_equal(mkdir(sub, 0700), 0);
-    write_file(dir, "inferd.conf", "[Engine]\nThreads=1\nMaxRunning=5\n");
-    write_file(sub, "20-b.conf", "[Engine]\nThreads=3\n");
-    write_file(sub, "10-a.conf", "[Engine]\nThreads=2\nMaxQueued=7\n");
-    write_file(sub, "99-c.conf.bak", "[Engine]\nThreads=99\n");
-    assert_int_equal(config_load(path, false, warn, NULL, &c, &e), 0);
-    assert_int_equal(c->engine.n_threads, 3);
-    assert_int_equal(c->engine.max_running, 5);
-    assert_int_equal(c->engine.max_queued, 7);
-    config_free(c);
-
-    write_file(sub, "30-bad.conf", "[Engine]\nThreads=many\n");
-    assert_int_equal(config_load(path, false, warn, NULL, &c, &e), -EINVAL);
-    assert_non_null(strstr(e.message, "30-bad.conf:2: "));
-
-    /* a FIFO would block whoever opens it */
-    snprintf(path, sizeof(path), "%s/30-bad.conf", sub);
-    unlink(path);
-    mkfifo(path, 0600);
-    snprintf(path, sizeof(path), "%s/inferd.conf", dir);
-    assert_int_equal(config_load(path, false, warn, NULL, &c, &e), -EINVAL);
-    assert_non_null(strstr(e.message, "not a regular file"));
-
-    char command[400];
-    snprintf(command, sizeof(command), "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_every_type),
@@ -247,7 +199,6 @@ int main(void) {
         cmocka_unit_test(test_long_comments_and_missing_newline),
         cmocka_unit_test(test_prints_what_it_reads),
         cmocka_unit_test(test_documented_defaults_are_the_defaults),
-        cmocka_unit_test(test_drop_ins_come_last_and_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
