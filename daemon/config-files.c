@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 
 #include "config.h"
@@ -83,7 +84,8 @@ static int read_file(const char *path, char **ret, size_t *ret_size, Error *e) {
         return error_set(e, -errno, "Cannot read %s: %s.", path, strerror(errno));
     if (fstat(fd, &st) < 0)
         return error_set(e, -errno, "Cannot read %s: %s.", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
+    bool masked = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3); /* /dev/null, as an empty file */
+    if (!S_ISREG(st.st_mode) && !masked)
         return error_set(e, -EINVAL, "%s is not a regular file.", path);
     if (st.st_size > FILE_MAX_BYTES)
         return error_set(e, -EFBIG, "%s is larger than 1 MiB.", path);

@@ -90,6 +90,9 @@ static void test_later_files_replace_earlier_ones(void **state) {
     assert_threads(NULL, false, 4); /* names count, not folders */
     put("etc/inferd.conf.d/20-b.conf", "");
     assert_threads(NULL, false, 3); /* it hides the vendor's of the same name */
+    assert_int_equal(remove("etc/inferd.conf.d/20-b.conf"), 0);
+    assert_int_equal(symlink("/dev/null", "etc/inferd.conf.d/20-b.conf"), 0);
+    assert_threads(NULL, false, 3); /* as it is done for systemd's own */
 }
 
 static void test_all_files_count_for_what_they_say(void **state) {
