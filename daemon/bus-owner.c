@@ -158,11 +158,17 @@ static int owner_new(BusService *s, const char *name, BusOwner **ret) {
 static int enqueue(BusOwner *o, sd_bus_message *m, BusHandler handler) {
     size_t n = 0;
     BusWaiting **p = &o->waiting;
+    Error e;
+
     for (; *p; p = &(*p)->next)
         n++;
-    BusWaiting *w = n < WAITING_MAX ? calloc(1, sizeof(BusWaiting)) : NULL;
+    if (n == WAITING_MAX) {
+        error_set(&e, -EDQUOT, "%d calls of yours wait already; send more when they are answered.", WAITING_MAX);
+        return bus_error_reply(m, &e);
+    }
+    BusWaiting *w = calloc(1, sizeof(BusWaiting));
     if (!w)
-        return n < WAITING_MAX ? -ENOMEM : -ENOBUFS;
+        return -ENOMEM;
     w->message = sd_bus_message_ref(m);
     w->handler = handler;
     *p = w;
