@@ -118,6 +118,11 @@ static void send_pending(BusTurn *t) {
         if (r < 0 && t->request)
             request_cancel(t->request, -EPIPE, "The text could not be delivered.");
     }
+}
+
+/* Only where there is room: credit covers what is sent here too. */
+static void flush(BusTurn *t) {
+    send_pending(t);
     if (!t->stream || !bus_stream_is_busy(t->stream))
         give_credit(t);
 }
@@ -139,7 +144,7 @@ bool bus_turn_flush_all(BusService *s) {
             continue;
         if (has_room(t)) {
             t->dirty = false;
-            send_pending(t);
+            flush(t);
         } else if (t->stream)
             t->dirty = false; /* on_stream_written() goes on */
         else
@@ -213,10 +218,7 @@ static void on_finished(Request *r, const RequestResult *result, void *userdata)
 static const RequestSink turn_sink = {on_delta, on_finished};
 
 static void on_stream_written(void *userdata) {
-    BusTurn *t = userdata;
-    give_credit(t);
-    if (t->pending.n)
-        send_pending(t);
+    flush(userdata);
 }
 
 static void on_stream_closed(void *userdata) {
