@@ -106,8 +106,9 @@ static int method_list_models(sd_bus_message *m, void *userdata, sd_bus_error *r
 static void read_properties(BusService *s, BusProperties *ret) {
     ModelHost *host = s->d->host;
     EngineStats stats = {};
-    BusProperties p = {
-        .availability = availability_to_string(model_host_availability(host)), .sessions = s->n_sessions};
+    BusProperties p = {.availability = availability_to_string(model_host_availability(host)),
+        .loaded = model_host_model(host),
+        .sessions = s->n_sessions};
 
     const char *name = model_host_model_name(host);
     snprintf(p.model, sizeof(p.model), "%s", name ? name : "");
@@ -204,8 +205,8 @@ void bus_manager_emit_changes(BusService *s) {
     read_properties(s, &now);
     if (strcmp(now.availability, sent->availability) != 0)
         names[n++] = "Availability";
-    /* what Model says follows both */
-    if (n || strcmp(now.model, sent->model) != 0)
+    /* what Model says follows all three */
+    if (n || strcmp(now.model, sent->model) != 0 || now.loaded != sent->loaded)
         names[n++] = "Model";
     if (now.pages != sent->pages)
         names[n++] = "Pages";

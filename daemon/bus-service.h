@@ -22,6 +22,7 @@ typedef struct BusQuestion BusQuestion; /* polkit.h */
 typedef struct BusProperties {
     const char *availability;
     char model[256];
+    const void *loaded; /* the model, to compare only: it may be gone; NULL: none */
     uint32_t pages, pages_used, sessions, queue;
 } BusProperties;
 
