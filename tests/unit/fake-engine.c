@@ -7,6 +7,7 @@
  *
  *   /slow MS       wait before each token             /long N       answer N characters
  *   /hang          never answer                       /fail         finish with -ENOSPC
+ *   /queue         likewise, and wait in the queue
  *   /io            finish with -EIO                   /think TEXT   reasoning TEXT, then the usual answer
  *   /prompt        answer with the whole prompt       /call NAME N  before the answer N calls of a tool, if there are
  * any
@@ -218,7 +219,7 @@ struct Sequence {
     unsigned n_calls;
     unsigned slow_ms;
     uint64_t due; /* ms */
-    bool embed, hang, cancelled, stopped;
+    bool embed, hang, queued, cancelled, stopped;
     Error error;
     size_t outstanding;
     uint64_t submitted;
@@ -297,6 +298,9 @@ static void read_commands(Sequence *s) {
         } else if (strncmp(p, "/hang", 5) == 0) {
             s->hang = true;
             used = 5;
+        } else if (strncmp(p, "/queue", 6) == 0) {
+            s->hang = s->queued = true;
+            used = 6;
         } else if (strncmp(p, "/prompt", 7) == 0) {
             s->answer = whole_prompt(s);
             used = 7;
@@ -575,6 +579,10 @@ void engine_stats(Engine *en, EngineStats *ret) {
     s.page_tokens = PAGE_TOKENS;
     s.pages_total = PAGES;
     for (Sequence *q = en->sequences; q; q = q->next) {
+        if (q->queued) {
+            s.queued++;
+            continue;
+        }
         s.running++;
         s.pages_used += (uint32_t)(q->n_prompt + q->n_generated + PAGE_TOKENS - 1) / PAGE_TOKENS;
     }
