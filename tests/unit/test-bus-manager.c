@@ -328,6 +328,15 @@ static void test_a_model_that_was_replaced_meanwhile(void **state) {
 static void test_an_idle_model_is_announced(void **state) {
     let_idle();
     assert_announced("Model Pages");
+    load_all("beta");
+    let_idle();
+    assert_announced("Model"); /* another name */
+}
+
+static void test_a_repaired_model_is_announced(void **state) {
+    test_daemon_install(&f.t, "broken", "FAKE");
+    load("broken");
+    assert_announced("Availability Model"); /* without the error */
 }
 
 /* ---------------------------------------------------------------------------------------------- methods */
@@ -382,6 +391,7 @@ int main(void) {
         TEST(test_the_model_is_announced, setup),
         TEST(test_a_model_that_was_replaced_meanwhile, setup),
         TEST(test_an_idle_model_is_announced, setup),
+        TEST(test_a_repaired_model_is_announced, setup_broken),
         TEST(test_calls_reach_what_they_ask_for, setup),
         TEST(test_the_model_is_unloaded_by_who_may, setup),
         TEST(test_nobody_manages_models_without_leave, setup),
