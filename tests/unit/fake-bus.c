@@ -3,6 +3,8 @@
 
 #include "fake-bus.h"
 
+#include "bus-turn.h"
+
 #define DBUS        "org.freedesktop.DBus"
 #define DBUS_PATH   "/org/freedesktop/DBus"
 #define OUR_ERRORS  "org.inferd.Inference1.Error."
@@ -154,8 +156,9 @@ void fake_service_init(FakeService *f, BusHandler handler) {
     f->s.d = &f->t.d;
     f->t.d.bus = &f->s;
     uv_timer_init(&f->t.loop, &f->s.properties_timer);
-    f->s.properties_timer.data = &f->s;
-    f->s.n_handles = 1;
+    uv_check_init(&f->t.loop, &f->s.flush);
+    f->s.properties_timer.data = f->s.flush.data = &f->s;
+    f->s.n_handles = 2;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     fake_bus_init(&f->bus, fds[0]);
     assert_true(sd_bus_new(&f->s.bus) >= 0 && sd_bus_set_fd(f->s.bus, fds[1], fds[1]) >= 0);
@@ -166,10 +169,12 @@ void fake_service_init(FakeService *f, BusHandler handler) {
 
 void fake_service_done(FakeService *f) {
     bus_service_drop_owner(&f->s, NULL, NULL);
+    bus_turn_free_all(&f->s);
     bus_owner_free_all(&f->s, NULL);
     sd_bus_close_unref(f->s.bus);
     fake_bus_done(&f->bus);
     uv_close((uv_handle_t *)&f->s.properties_timer, NULL);
+    uv_close((uv_handle_t *)&f->s.flush, NULL);
     f->t.d.bus = NULL;
     test_daemon_done(&f->t);
 }
