@@ -84,6 +84,15 @@ static inline void test_http_send(TestHttp *h, int fd, const char *data, size_t 
     }
 }
 
+/* A completion on a connection that stays. */
+static inline void test_http_complete(TestHttp *h, int fd, const char *prompt, bool stream) {
+    char body[200], request[400];
+    int n = snprintf(body, sizeof(body), "{\"prompt\":\"%s\",\"stream\":%s}", prompt, stream ? "true" : "false");
+    n = snprintf(
+        request, sizeof(request), "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", n, body);
+    test_http_send(h, fd, request, n);
+}
+
 /* Everything until the server closes; malloc()ed, NUL-terminated. */
 static inline char *test_http_read_all(TestHttp *h, int fd) {
     size_t size = 0, allocated = 1 << 16;
