@@ -89,8 +89,8 @@ static void test_what_cannot_be_watched_is_closed(void **state) {
 static void test_a_request_has_to_arrive_in_time(void **state) {
     TestHttp *h = *state;
     h->t.d.config->http_idle_usec = 50000;
-    static const char *const parts[] = {
-        "", "GET /hea", "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"};
+    static const char *const parts[] = {"", "GET /hea", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", /* and no other */
+        "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"};
     for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
         int fd = test_http_connect(h);
         test_http_send(h, fd, parts[i], strlen(parts[i]));
