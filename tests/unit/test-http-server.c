@@ -147,23 +147,32 @@ static void test_stopping_ends_what_is_idle(void **state) {
     assert_int_equal(access(h->path, F_OK), -1);
 }
 
+static void turn_until_generating(TestHttp *h, unsigned n) {
+    turn_until(h, bridge_n_active(model_host_bridge(h->t.d.host)) == n);
+}
+
+/* The answers come when the test wants them. */
 static void test_stopping_lets_replies_end(void **state) {
     TestHttp *h = *state;
     int plain = test_http_connect(h), stream = test_http_connect(h);
-    test_http_complete(h, plain, "/slow 2 to end", false);
-    test_http_complete(h, stream, "/slow 2 to end", true);
+    test_http_complete(h, plain, "/hang", false);
+    test_http_complete(h, stream, "/hang", true);
     turn_until(h, !is_open(stream)); /* the head of its reply is there: it promises another request */
-    assert_int_equal(h->t.d.n_requests, 2);
+    turn_until_generating(h, 2);
     http_server_stop(h->t.d.http);
+    for (int i = 0; i < 20; i++)
+        test_http_turn(h);
+    assert_int_equal(h->t.d.n_requests, 2);
 
+    request_cancel_all(&h->t.d, -ESHUTDOWN, "Good night.");
     char *reply = test_http_read_all(h, plain);
-    assert_non_null(strstr(reply, "echo: to end"));
+    assert_non_null(strstr(reply, "Good night."));
     assert_non_null(strstr(reply, "\r\nConnection: close\r\n"));
-    assert_answered(200, reply);
+    assert_answered(503, reply);
     reply = test_http_read_all(h, stream);
-    assert_non_null(strstr(reply, "[DONE]"));
+    assert_non_null(strstr(reply, "Good night."));
     assert_non_null(strstr(reply, "\r\n0\r\n\r\n"));
-    free(reply);
+    assert_answered(200, reply);
     close(plain);
     close(stream);
     turn_until(h, http_server_n_connections(h->t.d.http) == 0);
@@ -174,13 +183,15 @@ static void test_what_was_sent_ahead_is_not_begun(void **state) {
     TestHttp *h = *state;
     for (int stream = 0; stream < 2; stream++) {
         int fd = test_http_connect(h);
-        test_http_complete(h, fd, "/slow 2 hello", stream);
-        turn_until(h, h->t.d.n_requests == 1);
+        test_http_complete(h, fd, "/hang", stream);
         test_http_send(h, fd, next, strlen(next));
+        turn_until_generating(h, 1);
         http_server_stop(h->t.d.http);
+        request_cancel_all(&h->t.d, -ESHUTDOWN, "Good night.");
         char *reply = test_http_read_all(h, fd);
         assert_null(strstr(strstr(reply, "HTTP/1.1 ") + 1, "HTTP/1.1 "));
-        assert_answered(200, reply);
+        assert_non_null(strstr(reply, "Good night."));
+        free(reply);
         close(fd);
         restart(h, true);
     }
@@ -211,7 +222,7 @@ static void test_freeing_cuts_what_is_left(void **state) {
     test_http_complete(h, fds[0], "/hang", false);
     test_http_complete(h, fds[1], "/hang", true);
     test_http_send(h, fds[2], head, strlen(head));
-    turn_until(h, bridge_n_active(model_host_bridge(h->t.d.host)) == 2);
+    turn_until_generating(h, 2);
     turn_until(h, http_server_n_active(h->t.d.http) == 3);
     turn_until(h, http_server_n_connections(h->t.d.http) == 4);
     h->t.d.http = http_server_free(h->t.d.http);
@@ -228,7 +239,7 @@ static void test_freeing_sends_what_was_answered(void **state) {
     int fds[] = {test_http_connect(h), test_http_connect(h)};
     for (size_t i = 0; i < ELEMENTSOF(fds); i++)
         test_http_complete(h, fds[i], "/hang", i);
-    turn_until(h, bridge_n_active(model_host_bridge(h->t.d.host)) == 2);
+    turn_until_generating(h, 2);
     request_cancel_all(&h->t.d, -ESHUTDOWN, "inferd is stopping.");
     while (h->t.d.n_requests > 0)
         uv_run(&h->t.loop, UV_RUN_NOWAIT);
