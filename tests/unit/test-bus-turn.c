@@ -232,14 +232,10 @@ static void open_turn(Turn *t, bool stream) {
 static int setup(void **state) {
     a = b = (Turn){.fd = -1};
     fake_service_init(&f, NULL);
-    uv_check_init(&f.t.loop, &f.s.flush);
-    f.s.flush.data = &f.s;
     return 0;
 }
 
 static int teardown(void **state) {
-    bus_turn_free_all(&f.s);
-    uv_close((uv_handle_t *)&f.s.flush, NULL);
     fake_service_done(&f);
     for (Turn *t = &a; t; t = t == &a ? &b : NULL) {
         if (t->fd >= 0)
