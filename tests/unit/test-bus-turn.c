@@ -7,20 +7,12 @@
 #include "fake-bus.h"
 
 #include "bus-turn.h"
+#include "fake-requests.h"
 #include "text.h"
 
 #define OWNER   ":1.7"
 #define SESSION BUS_PATH "/session/3"
 #define LONG    300000 /* more than a pipe takes */
-
-struct Request {
-    const RequestSink *sink;
-    void *userdata;
-    size_t consumed;
-    unsigned n_cancelled;
-    int code; /* that it was cancelled with */
-    bool abandoned;
-};
 
 typedef struct Turn {
     BusTurn *turn;
@@ -33,39 +25,8 @@ typedef struct Turn {
 
 static FakeService f;
 static Turn a, b;
-static Request *next_request; /* NULL: it is refused */
 
 /* ---------------------------------------------------------------------------------------------- requests */
-
-int request_start(
-    Daemon *d, const RequestSpec *spec, const RequestSink *sink, void *userdata, Request **ret, Error *e) {
-    if (!next_request)
-        return error_set(e, -EDQUOT, "No more.");
-    *next_request = (Request){.sink = sink, .userdata = userdata};
-    *ret = next_request;
-    return 0;
-}
-
-void request_cancel(Request *r, int code, const char *message) {
-    r->n_cancelled++;
-    r->code = code;
-}
-
-void request_abandon(Request *r) {
-    r->abandoned = true;
-}
-
-void request_consumed(Request *r, size_t size) {
-    r->consumed += size;
-}
-
-/* Of no use here, but without them the linker would add request.c. */
-uint64_t request_owner_of_uid(uid_t uid) {
-    return uid;
-}
-
-void request_cancel_all(Daemon *d, int code, const char *message) {
-}
 
 static void delta_n(Turn *t, EngineTextKind kind, const char *text, size_t n) {
     t->request.sink->delta(&t->request, &(RequestDelta){.kind = kind, .text = text, .size = n}, t->request.userdata);
