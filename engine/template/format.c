@@ -65,6 +65,8 @@ static void group_digits(Number *n, const Spec *spec, size_t group) {
     size_t digits = strspn(text, group == 3 ? "0123456789" : "0123456789abcdefABCDEF"), others = strlen(text) - digits;
     int room = spec->fill == '0' && spec->align == '=' ? spec->width - (int)strlen(n->lead) : 0;
 
+    if (digits == 0) /* inf, nan */
+        return;
     others += spec->type == '%';
     while ((int)(others + digits + (digits - 1) / group) < room && insert(text, 0, '0'))
         digits++;
