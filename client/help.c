@@ -43,9 +43,9 @@ static const struct {
              "Takes the options of generation that infer --help lists.\n"},
     {"embed", "Usage: infer embed [--json] [TEXT...]\n"
               "\n"
-              "Prints the embedding of each TEXT, or of each line of standard input that is not blank:\n"
-              "a line of numbers for each, a vector of length 1. The model that is loaded must be one\n"
-              "that computes embeddings (bert, nomic-bert).\n"},
+              "Prints the embedding of each TEXT, or without any, or with - alone, of each line of\n"
+              "standard input that is not blank: a line of numbers for each, a vector of length 1. The\n"
+              "model that is loaded must be one that computes embeddings (bert, nomic-bert).\n"},
     {"models", "Usage: infer models [--json]\n"
                "\n"
                "Lists the installed models; a star marks the one that is loaded.\n"

@@ -139,13 +139,22 @@ static void set_limits(HttpServer *s) {
     };
 }
 
+/* A path with a NUL would end there and might be that of something else: instead it gets a byte that no name has. */
+static size_t unescape(void *userdata, struct MHD_Connection *connection, char *s) {
+    size_t n = MHD_http_unescape(s);
+    for (char *nul = memchr(s, '\0', n); nul; nul = memchr(nul, '\0', n - (size_t)(nul - s)))
+        *nul = '\xFF';
+    return n;
+}
+
 static int start_mhd(HttpServer *s, Error *e) {
     unsigned idle_seconds = MAX(s->daemon->config->http_idle_usec / 1000000, 1u);
     s->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         http_exchange_access, NULL, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_completed, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT, s->limits.max_connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!s->mhd)
         return error_set(e, -EIO, "The HTTP library does not start: %s.", strerror(errno));
 

@@ -69,7 +69,8 @@ static void test_finds_a_model_by_its_files_name_too(void **state) {
 }
 
 static void test_names_of_nothing(void **state) {
-    static const char *const names[] = {"beta", "alph", "ALPHA", "..%2Falpha", "%2e%2e/alpha.gguf", "%FF%C3"};
+    static const char *const names[] = {
+        "beta", "alph", "ALPHA", "..%2Falpha", "%2e%2e/alpha.gguf", "%FF%C3", "alpha%00", "alpha%00beta", "%00"};
     for (size_t i = 0; i < ELEMENTSOF(names); i++) {
         char path[100];
         snprintf(path, sizeof(path), "/v1/models/%s", names[i]);
