@@ -53,6 +53,7 @@ int kv_layout(const Config *c, EngineKvType type, KvLayout *ret, Error *e) {
 static size_t worker_floats(const Config *c, const ForwardOptions *o) {
     /* results of a range of outputs of two matrices: the wider it is, the fewer times a prompt's rows are read again */
     size_t n = 2 * MAX((size_t)o->max_rows * 4 * LINEAR_UNIT, (size_t)16384);
+    n = MAX(n, c->n_embd);
     n = MAX(n, attention_paged_scratch(c));
     n = MAX(n, attention_mla_scratch(c, o->max_rows));
     n = MAX(n, 2 * (size_t)c->experts.n);
@@ -201,16 +202,18 @@ static void embed(Worker *w, const Forward *f) {
 }
 
 /* After the last layer's attention only the rows whose logits somebody wants go on; they move to the front. */
-static void keep_logit_rows(Worker *w, const Forward *f) {
+static void keep_logit_rows(Worker *w, const LayerWeights *l, const Forward *f) {
     Pass *p = w->pass;
     size_t begin, end;
 
     while (threads_next(p->threads, 1, 1, &begin, &end)) {
         size_t n_embd = p->config->n_embd, n_attended = (size_t)p->config->n_heads * p->config->head_dim_v;
+        const ActFormats formats = attended_formats(p, l);
         for (uint32_t i = 0; i < f->n_logits; i++) {
             size_t r = f->logit_rows[i];
             memmove(p->x + i * n_embd, p->x + r * n_embd, n_embd * sizeof(float));
-            memmove(p->attended.x + i * n_attended, p->attended.x + r * n_attended, n_attended * sizeof(float));
+            rows_copy(
+                formats, rows_from(p->attended, i, n_attended), rows_from(p->attended, r, n_attended), n_attended);
         }
         p->n_rows = f->n_logits;
     }
@@ -251,7 +254,7 @@ static void forward(void *userdata, unsigned i) {
             return;
         attention_paged(w, l, layer);
         if (last)
-            keep_logit_rows(w, f);
+            keep_logit_rows(w, l, f);
         (latent ? attention_mla_output : attention_gqa_output)(w, l);
 
         norm(w, &l->ffn_norm, ffn_input(w->pass, l));

@@ -79,6 +79,8 @@ void attention_gqa_project(Worker *w, const LayerWeights *l, uint32_t layer) {
 
 void attention_gqa_output(Worker *w, const LayerWeights *l) {
     Pass *p = w->pass;
-    quantize(w, product_input(p, &l->attn_output), p->attended, p->n_rows, l->attn_output.ne[0]);
+    const ActFormats formats = product_input(p, &l->attn_output);
+    if (attended_formats(p, l) != formats)
+        quantize(w, formats, p->attended, p->n_rows, l->attn_output.ne[0]);
     residual(w, &l->attn_output, &l->attn_output_bias, &l->attn_post_norm, p->attended);
 }

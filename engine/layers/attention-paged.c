@@ -325,13 +325,25 @@ static void merge(const Pass *p, const Partial *span, Tile *t) {
     }
 }
 
-static void store_attended(const Pass *p, const AttentionTask *task, const Tile *t) {
+ActFormats attended_formats(const Pass *p, const LayerWeights *l) {
     const Config *c = p->config;
+    bool alone = c->head_dim_v % Q8_UNIT == 0; /* a head's bytes, and its words, are its own */
+    return c->latent.kv_rank > 0 || !alone ? act_set(ACT_F32) : product_input(p, &l->attn_output);
+}
+
+/* Ends t->whole. Floats of a prompt that no product takes would only go to memory. */
+static void store_attended(const Pass *p, const LayerWeights *l, const AttentionTask *task, const Tile *t) {
+    const Config *c = p->config;
+    const ActFormats formats = attended_formats(p, l);
+    const size_t width = (size_t)c->n_heads * c->head_dim_v;
+
     for (uint32_t i = 0; i < t->n; i++) {
-        uint32_t r = task->row + i / t->n_heads, head = t->head + i % t->n_heads;
-        float *out = p->attended.x + ((size_t)r * c->n_heads + head) * c->head_dim_v;
-        memcpy(out, t->whole.acc + (size_t)i * c->head_dim_v, c->head_dim_v * sizeof(float));
+        size_t r = task->row + i / t->n_heads, at = (t->head + i % t->n_heads) * (size_t)c->head_dim_v;
+        float *out = t->whole.acc + (size_t)i * c->head_dim_v;
         p->kernels->scale(out, 1.0f / t->whole.sum[i], c->head_dim_v);
+        if (formats & act_set(ACT_F32))
+            memcpy(p->attended.x + r * width + at, out, c->head_dim_v * sizeof(float));
+        quantize_part(p, formats, out, p->attended, r, width, at, c->head_dim_v);
     }
 }
 
@@ -400,7 +412,7 @@ static void attend_by_span(Worker *w, const LayerWeights *l, uint32_t layer, Til
             Partial seen = span_partial(p, task, span, t);
             merge(p, &seen, t);
         }
-        store_attended(p, task, t);
+        store_attended(p, l, task, t);
     }
     threads_barrier(p->threads);
 }
@@ -422,7 +434,7 @@ static void attend_by_task(Worker *w, const LayerWeights *l, uint32_t layer, Til
             attend_span(p, task, layer, span, t);
             merge(p, &t->span, t);
         }
-        store_attended(p, task, t);
+        store_attended(p, l, task, t);
     }
     threads_barrier(p->threads);
 }

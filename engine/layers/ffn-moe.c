@@ -118,8 +118,9 @@ static void place(Pass *p) {
 }
 
 /* An expert's rows side by side. A single one is as well where it stands: see expert_rows(). */
-static void gather(Worker *w) {
+static void gather(Worker *w, const LayerWeights *l) {
     Pass *p = w->pass;
+    const ActFormats formats = product_input(p, &l->experts_gate) | product_input(p, &l->experts_up);
     const Routing *t = &p->routing;
     size_t begin, end, used = p->config->experts.n_used, n_embd = p->config->n_embd;
 
@@ -131,12 +132,7 @@ static void gather(Worker *w) {
             uint32_t expert = t->experts[i];
             if (t->first[expert + 1] - t->first[expert] == 1)
                 continue;
-            Rows to = rows_from(t->x, t->slots[i], n_embd), from = rows_from(p->normed, i / used, n_embd);
-            memcpy(to.x, from.x, n_embd * sizeof(float));
-            if (to.q8)
-                memcpy(to.q8, from.q8, q8_row_bytes(n_embd));
-            if (to.q14)
-                memcpy(to.q14, from.q14, q14_row_bytes(n_embd));
+            rows_copy(formats, rows_from(t->x, t->slots[i], n_embd), rows_from(p->normed, i / used, n_embd), n_embd);
         }
     threads_barrier(p->threads);
 }
@@ -157,7 +153,7 @@ static void route(Worker *w, const LayerWeights *l) {
         }
     threads_barrier(p->threads);
     if (p->n_rows > 1)
-        gather(w);
+        gather(w, l);
 }
 
 /* ---- computing */

@@ -1,4 +1,6 @@
 /* Products with weight matrices, cut into ranges of outputs. */
+#include <string.h>
+
 #include "layers/pass.h"
 
 /* So many bytes of a matrix are read in one stretch without the beginnings of stretches being felt. */
@@ -44,8 +46,8 @@ ActFormats attention_input(const Pass *p, const LayerWeights *l) {
 }
 
 ActFormats ffn_input(const Pass *p, const LayerWeights *l) {
-    const Tensor *const weights[] = {
-        &l->ffn_gate, &l->ffn_up, &l->router, &l->experts_gate, &l->experts_up, &l->shared_gate, &l->shared_up};
+    const Tensor *const weights[] = {&l->ffn_gate, &l->ffn_up, &l->router, &l->experts_gate, &l->experts_up,
+        &l->shared_router, &l->shared_gate, &l->shared_up};
     return rows_for(p, weights, ELEMENTSOF(weights));
 }
 
@@ -89,6 +91,15 @@ Rows rows_from(Rows in, size_t first, size_t k) {
         .q8 = in.q8 ? in.q8 + first * q8_row_bytes(k) : NULL,
         .q14 = in.q14 ? in.q14 + first * q14_row_bytes(k) : NULL,
     };
+}
+
+void rows_copy(ActFormats formats, Rows to, Rows from, size_t k) {
+    if (formats & act_set(ACT_F32))
+        memmove(to.x, from.x, k * sizeof(float));
+    if (formats & (act_set(ACT_Q8_16) | act_set(ACT_Q8_32)))
+        memmove(to.q8, from.q8, q8_row_bytes(k));
+    if (formats & act_set(ACT_Q14))
+        memmove(to.q14, from.q14, q14_row_bytes(k));
 }
 
 static const uint8_t *rows_as(Rows in, ActFormat act) {

@@ -131,6 +131,8 @@ void quantize_part(
 void quantize_row(const Pass *p, ActFormats formats, Rows in, size_t row, size_t k);
 /* The rows from `first` on, of k elements each. */
 Rows rows_from(Rows in, size_t first, size_t k);
+/* One row of k elements, in the formats that it is up to date in; the two may be the same. */
+void rows_copy(ActFormats formats, Rows to, Rows from, size_t k);
 /* Outputs [begin, end) of in[n_rows][k] times the weights, bias added, to y[n_rows][end - begin]. One worker alone. */
 void linear_range(const Pass *p, const Tensor *weight, const Tensor *bias, Rows in, uint32_t n_rows, size_t begin,
     size_t end, float *y, size_t y_stride);
@@ -141,7 +143,7 @@ void linear(Worker *w, const Linear *jobs, size_t n_jobs, Rows in);
 Grain linear_grain(const Pass *p, const Tensor *weight, size_t n_out);
 #define LINEAR_UNIT Q8_UNIT /* so that the bytes or words of a range's outputs can be made with them */
 
-/* normed = norm(x) * weight, and the formats of it that are wanted */
+/* normed = norm(x) * weight, in the formats that are wanted and in no other */
 void norm(Worker *w, const Tensor *weight, ActFormats formats);
 
 /* x = (x - its mean) / its deviation * weight + bias; x is `normed` too */
@@ -160,8 +162,10 @@ void attention_gqa_output(Worker *w, const LayerWeights *l);
 /* x += output(attention of every row over all rows), without pages: the rows are one sequence. Worker scratch holds
  * LINEAR_UNIT floats for each row. */
 void attention_full(Worker *w, const LayerWeights *l);
-/* Leaves each row's attention over everything up to itself in `attended`. */
+/* Leaves each row's attention over everything up to itself in `attended`, as attended_formats() says. */
 void attention_paged(Worker *w, const LayerWeights *l, uint32_t layer);
+/* What the matrix takes that comes next, or floats if that cannot be made head by head. */
+ActFormats attended_formats(const Pass *p, const LayerWeights *l);
 /* Floats of worker scratch that it needs. */
 size_t attention_paged_scratch(const Config *c);
 /* Query rows that one task takes. */

@@ -52,7 +52,7 @@ static void test_every_first_matrix_counts(void **state) {
         offsetof(LayerWeights, attn_v), offsetof(LayerWeights, attn_q_a), offsetof(LayerWeights, attn_kv_a)};
     static const size_t ffn[] = {offsetof(LayerWeights, ffn_gate), offsetof(LayerWeights, ffn_up),
         offsetof(LayerWeights, router), offsetof(LayerWeights, experts_gate), offsetof(LayerWeights, experts_up),
-        offsetof(LayerWeights, shared_gate), offsetof(LayerWeights, shared_up)};
+        offsetof(LayerWeights, shared_router), offsetof(LayerWeights, shared_gate), offsetof(LayerWeights, shared_up)};
     const Tensor wanted = matrix(TENSOR_Q4_K);
     for (size_t i = 0; i < ELEMENTSOF(attention); i++) {
         LayerWeights l = {};
@@ -85,6 +85,22 @@ static void test_rows_are_quantised_as_wanted(void **state) {
     assert_int_equal(words[0], 1);
 }
 
+static void test_a_row_is_copied_as_it_is_wanted(void **state) {
+    enum { ROOM = 256 }; /* of which rows of bytes take more than their block */
+    float from_x[Q8_UNIT] = {1}, to_x[Q8_UNIT] = {};
+    uint8_t from_bytes[ROOM] = {2}, to_bytes[ROOM] = {}, from_words[ROOM] = {3}, to_words[ROOM] = {};
+    assert_true(q8_row_bytes(Q8_UNIT) <= ROOM && q14_row_bytes(Q8_UNIT) <= ROOM);
+    const Rows from = {from_x, from_bytes, from_words}, to = {to_x, to_bytes, to_words};
+    rows_copy(act_set(ACT_Q8_16), to, from, Q8_UNIT);
+    assert_int_equal(to_bytes[0], 2);
+    assert_true(to_x[0] == 0 && to_words[0] == 0);
+    rows_copy(act_set(ACT_Q14), (Rows){.q14 = to_words}, (Rows){.q14 = from_words}, Q8_UNIT);
+    assert_int_equal(to_words[0], 3);
+    to_bytes[0] = 0;
+    rows_copy(act_set(ACT_F32) | act_set(ACT_Q8_32), to, from, Q8_UNIT);
+    assert_true(to_x[0] == 1 && to_bytes[0] == 2);
+}
+
 static void test_a_model_takes_what_any_matrix_does(void **state) {
     const ActFormats floats = act_set(ACT_F32);
     LayerWeights layers[2] = {};
@@ -105,6 +121,7 @@ int main(void) {
         cmocka_unit_test(test_every_matrix_gets_what_it_takes),
         cmocka_unit_test(test_every_first_matrix_counts),
         cmocka_unit_test(test_rows_are_quantised_as_wanted),
+        cmocka_unit_test(test_a_row_is_copied_as_it_is_wanted),
         cmocka_unit_test(test_a_model_takes_what_any_matrix_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
