@@ -128,12 +128,10 @@ static void turn_to_text(Harmony *h) {
 /* `end`: the tag's text, which belongs to a call that is none. */
 static void end_call(Harmony *h, const char *end) {
     char word[128];
-    const char *name = word;
 
     h->state = STATE_BETWEEN;
     bool known = find_recipient(h, word, sizeof(word));
-    if (strncmp(name, "functions.", 10) == 0)
-        name += 10;
+    const char *name = known && strncmp(word, "functions.", 10) == 0 ? word + 10 : word;
     if (known && *name && h->tool_calls &&
         tool_json_read_arguments(name, h->message.data + h->body, h->message.size - h->body, &h->sink) >= 0) {
         h->message.size = 0;
