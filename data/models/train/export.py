@@ -28,9 +28,9 @@ CHAT_TEMPLATE = """{{ bos_token }}
 {{ '<｜Assistant｜><think>\\n' }}
 {%- endif -%}"""
 
-DESCRIPTION = ("A small reasoning model that a program taught: it adds, subtracts, compares and sorts numbers, counts "
-               "and reverses letters and names weekdays, each step spelled out between <think> and </think>, and says "
-               "so when it does not know.")
+DESCRIPTION = ("A small reasoning model that a program taught: it adds, subtracts, multiplies, divides, compares and "
+               "sorts numbers, counts and reverses letters and names weekdays, each step spelled out between <think> "
+               "and </think>, and says so when it does not know.")
 
 
 def token_type(token):
@@ -55,7 +55,7 @@ def metadata(writer, config, facts):
             ("general.sampling.temp", real, 0.0),
             ("general.file_type", number, 7),
             ("tiny-r1.training.tokens", text, f"{facts['tokens']}"),
-            ("tiny-r1.training.steps", number, facts["step"]),
+            ("tiny-r1.training.steps", number, facts["steps"]),
             ("tiny-r1.training.minutes", real, facts["minutes"]),
             ("tiny-r1.training.loss", real, facts["loss"]),
             ("tiny-r1.training.teacher", text, "data/models/train/teacher.py"),
@@ -105,13 +105,22 @@ def tensors(config, weights):
 def export(checkpoint, path):
     stored = torch.load(checkpoint, map_location="cpu")
     config, weights, state = Config(**stored["config"]), stored["ema"], stored["state"]
+    before = state.get("before", {"tokens": 0, "steps": 0, "minutes": 0.0})
     writer = gguf.Writer()
-    metadata(writer, config, {"parameters": sum(w.numel() for w in weights.values()), "tokens": state["tokens"],
-                              "step": state["step"],
-                              "minutes": round(state["elapsed"] / 60, 1), "loss": round(state["loss"], 4)})
+    metadata(writer, config, {"parameters": sum(w.numel() for w in weights.values()),
+                              "tokens": before["tokens"] + state["tokens"], "steps": before["steps"] + state["step"],
+                              "minutes": round(before["minutes"] + state["elapsed"] / 60, 1),
+                              "loss": round(state["loss"], 4)})
     for name, tensor in tensors(config, weights):
         writer.add_tensor(name, tensor.numpy())
     writer.save(path)
+
+
+def training_facts(path):
+    """How many tokens and steps a file has seen, in how many minutes."""
+    m = gguf.Reader(path).metadata
+    return {"tokens": int(m["tiny-r1.training.tokens"]), "steps": m["tiny-r1.training.steps"],
+            "minutes": m["tiny-r1.training.minutes"]}
 
 
 def load(path):

@@ -40,22 +40,29 @@ Is a {w} a {w2}?|What is the difference between {w} and {w2}?|Compare {w} and {w
 What is the largest {w}?|What is the smallest {w} in {P}?|What color is a {w}?|What sound does a {w} make?
 What do {w} eat?|What is the opposite of {w}?|What rhymes with {w}?|Give me a synonym for {w}.|Is {w} a noun?
 Use {w} in a sentence.|How do you spell {w}?|How do you pronounce {w}?|What is the plural of {w}?|Spell {w}.
-Spell the word {w}.|How many letters are in {w}?|How many vowels are in {w}?|How many syllables are in {w}?
+Spell the word {w}.|How many letters does the alphabet have?|How many vowels are in {w}?|How many syllables are in {w}?
 What is the first letter of {w}?|What is the last letter of {w}?|Sort the letters of {w}.|Sort {w}, {w2}, {w3}.
 Sort these words: {w} {w2} {w3}|Alphabetize {w}, {w2} and {w3}.|Count the words in {w} {w2}.|Count to {n1}.
 Count from {n1} to {n}.|Count the {w}.|Reverse the words {w} {w2} {w3}.|Reverse {n}.|Is {w} a palindrome?
 Find an anagram of {w}.|Remove the vowels from {w}.|Replace {l} with {l2} in {w}.|Does {w} contain {l}?|Capitalize {w}.
-What is the middle letter of {w}?|What is {n} times {n2}?|Multiply {n} by {n2}.|{n} * {n2}|{n} x {n2}
-What is {n} divided by {n1}?|Divide {n} by {n1}.|{n} / {n1}|{n}/{n1}|What is the square root of {n}?
-What is {n} squared?|{n}^2|What is {n1} to the power of {n1}?|What is {n}% of {n2}?|Is {n} prime?|Is {n} even?
-Is {n} odd?|What is half of {n}?|Factor {n}.|What is {n} modulo {n1}?|What is the average of {n} and {n2}?
+What is the middle letter of {w}?|What is {h} times {h2}?|Multiply {h} by {h2}.|{h} * {h2}|{h} x {h2}
+What is {n} divided by {t}?|Divide {n} by {t}.|{n} / {t}|{n}/{t}|{n} / 0|What is the square root of {n}?
+What is {h} squared?|{h}^2|What is {n1} to the power of {n1}?|What is {n}% of {n2}?|Is {n} prime?|Is {n} a square?
+Is {w} even?|Is {n} a prime number?|Is {w} a {w2} number?|Is "{w}" a {w2}?|What is half of the {w}?|Halve the {w}.
+Divide the {w} by the {w2}.|What is {w} plus {w2}?|What is {w} minus {w2}?|Count backwards from {n}.
+Count down from {n1}.|How many {w} does a {w2} have?|How many {w} does {N} have?|How much {w} should I {w2}?
+How long does the {w} take?|How long was the {w}?|How long will it {w}?|What is the longest {w}?
+What is the shortest {w}?|Which {w} has {n1} {w2}?|Reverse the order of the {w}.|What is a third of {n}?|Factor {n}.
+What is {n} modulo {n1}?|What is the average of {n} and {n2}?|Which is larger, {n1}.{n1} or {n1}.{n}?
+Compare {n1}.{n1} and {n1}.{n2}.|Sort {n1}.{n1}, {n1}.{n} and {n2}.|What is {n1} times {n1} plus {n}?
+{n1} * {n1} + {n1}|{n} + {n1} * {n1}|({n} + {n1}) * {n1}|{n1} * {n1} * {n1}|What is {b} * {n1}?|{b} / {n1}
 What is {b} + {b2}?|{b} + {b2}|{b} - {b2}|Add {b} and {b2}.|Subtract {b} from {b2}.|What is {n1}.{n1} + {n1}.{n2}?
 {n1}.{n1} - {n1}.{n1}|What is 1/{n1} + 1/{n1}?|Solve x + {n1} = {n}.|Solve {n1}x = {n}.
 What is the next number after {n1}, {n}, {n2}?|Write {n} in words.|Write {n} in binary.|Write {n} in Roman numerals.
 Round {n}.|What is pi?|What is the derivative of x^{n1}?|Convert {n} {w} to {w2}.|Convert {n} miles to kilometers.
 Convert {n} euros to dollars.|How many seconds are in {n1} days?|How many hours are {n} minutes?
 How many days are in a year?|How many days are in February?|How many feet are in {n} meters?
-What day was {n1} days before {D}?|What day was yesterday?|What day is {n1} months after {D}?
+What day was {n1} weeks before {D}?|What day was yesterday?|What day is {n1} months after {D}?
 What date is {n1} days after {D}?|Is {D} a holiday?|What should I do on {D}?|Why is it called {D}?|What happens on {D}?
 What shall I do in {n1} days?|Remind me in {n1} minutes.|Set a timer for {n1} minutes.|Wake me up at {n1}.
 Play some {w}.|Turn on the {w}.|Turn off the {w}.|Open {w}.|Close the {w}.|Send an email to {N}.|Call {N}.|{n1}|{n}
@@ -110,6 +117,7 @@ def slots(rng):
     mark = rng.choice(['"', "'"]) if rng.random() < 0.12 else ""
     words = {f"w{i}": rng.choice(REAL) for i in range(2, 6)}
     numbers = {"n": rng.randint(10, 2100), "n1": rng.randint(2, 20), "n2": rng.randint(11, 999),
+               "h": rng.randint(100, 2100), "h2": rng.randint(100, 999), "t": rng.randint(13, 999),
                "b": rng.randrange(10**5, 10 ** rng.randint(6, 9)), "b2": rng.randrange(10**5, 10 ** rng.randint(6, 9))}
     return dict(words, **numbers, w=mark + rng.choice(REAL) + mark, W=rng.choice(REAL).capitalize(),
                 P=rng.choice(PLACES), P2=rng.choice(PLACES),

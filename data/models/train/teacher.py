@@ -6,17 +6,20 @@ import random
 import sys
 
 import traces
-from questions import SKILLS, Question, follow_up
+from phrasing import Question
+from questions import SKILLS
 from refusals import salad, unknown
+from sums import follow_up
 
 WEIGHTS = {"addition": 13, "subtraction": 16, "comparison": 9, "sorting": 12, "counting letters": 8,
-           "reversing words": 9, "weekdays": 6,
-           "word problems": 12, "multiplication": 5, "letter case": 3, "minutes": 2, "vietnamese": 2,
-           "several terms": 4, "refusals": 18}
+           "reversing words": 9, "weekdays": 7, "word problems": 14, "multiplication": 10, "letter case": 3,
+           "minutes": 2, "vietnamese": 2, "several terms": 4, "division": 10, "numbers in words": 4, "word length": 3,
+           "even and odd": 2, "refusals": 18}
 # The second part of the training: mostly what takes longest to learn.
-REFINE_WEIGHTS = {"addition": 4, "subtraction": 4, "comparison": 4, "sorting": 18, "counting letters": 10,
-                  "reversing words": 28, "weekdays": 4, "word problems": 4, "multiplication": 14, "letter case": 24,
-                  "minutes": 3, "vietnamese": 1, "several terms": 3, "refusals": 10}
+REFINE_WEIGHTS = {"addition": 6, "subtraction": 8, "comparison": 8, "sorting": 26, "counting letters": 16,
+                  "reversing words": 13, "weekdays": 9, "word problems": 6, "multiplication": 10, "letter case": 17,
+                  "minutes": 2, "vietnamese": 1, "several terms": 6, "division": 20, "numbers in words": 8,
+                  "word length": 7, "even and odd": 3, "refusals": 24}
 REFINE_PREFIX_SHARE = 0.4
 FOLLOW_UP_SHARE, LATER_TURN_SHARE, SYSTEM_SHARE = 0.13, 0.12, 0.12
 

@@ -60,7 +60,10 @@ def subtract(a, b):
 
 def rewrite_signed(a, sign, b):
     """Sums with a negative left side (only follow-up turns make them), as a sum of two plain numbers."""
-    assert a < 0 <= b
+    assert a < 0
+    if b < 0:  # a negative number doubled
+        lines, answer = add(-a, -b)
+        return [f"{a} + {b} is minus the sum."] + lines + [f"{answer} is -{answer}"], "-" + answer
     if sign == "+":
         lines, answer = subtract(b, -a)
         return [f"{a} + {b} is {b} - {-a}."] + lines, answer
@@ -68,20 +71,46 @@ def rewrite_signed(a, sign, b):
     return [f"{a} - {b} is minus the sum."] + lines + [f"{answer} is -{answer}"], "-" + answer
 
 
-def multiply(a, digit):
-    lines, known, carry = [f"Multiply {a} * {digit}:"], "", 0
+def multiply(a, b):
+    if b > 9:
+        return multiply_by_digits(a, b)
+    lines, known, carry = [f"Multiply {a} * {b}:"], "", 0
     for x in digits_from_right(a, len(str(a))):
         # the product by itself: with the carry in the same step, many steps would have held-out numbers alone
-        total = digit * x + carry
+        total = b * x + carry
         more = f", +{carry}={total}" if carry else ""
-        lines.append(f"{digit}*{x}={digit * x}{more}: {total % 10}{known}")
+        lines.append(f"{b}*{x}={b * x}{more}: {total % 10}{known}")
         known, carry = f"{total % 10}{known}", total // 10
     if carry:
         known = f"{carry}{known}"
         lines.append(f"carry {carry}: {known}")
-    if known != str(a * digit):
-        lines.append(f"{known} is {a * digit}")
-    return lines, str(a * digit)
+    if known != str(a * b):
+        lines.append(f"{known} is {a * b}")
+    return lines, str(a * b)
+
+
+def multiply_by_digits(a, b):
+    """By each digit from the right, and the products, with a zero more each, added up."""
+    lines, result = [f"Multiply {a} * {b}:"], "0"
+    for i, digit in enumerate(digits_from_right(b, len(str(b)))):
+        more, product = multiply(a, digit)
+        lines += more
+        if i == 0:
+            result = product
+            continue
+        more, result = add(int(result), int(product) * 10**i)
+        lines += more
+    return lines, result
+
+
+def divide(a, b):
+    """Long division from the left; the answer names what is left over."""
+    lines, known, rest = [f"Divide {a} / {b}:"], "", 0
+    for digit in str(a):
+        value = 10 * rest + int(digit)
+        known, rest = f"{known}{value // b}".lstrip("0"), value % b
+        lines.append(f"{value}/{b}={value // b} rest {rest}: {known or 0}")
+    return lines, f"{known or 0} remainder {rest}" if rest else known or "0"
 
 
 def chain(start, steps):
@@ -123,8 +152,16 @@ def count_letter(word, letter):
     return [f"Count {letter}:{spelled}.", f"So {seen}."], str(seen)
 
 
+def spell(word):
+    return [f"{char}{i}" for i, char in enumerate(word, 1)]
+
+
+def length(word):
+    return [f"Spell: {' '.join(spell(word))}", f"So {len(word)}."], str(len(word))
+
+
 def reverse(word):
-    numbered = [f"{char}{i}" for i, char in enumerate(word, 1)]
+    numbered = spell(word)
     return [f"Spell: {' '.join(numbered)}", f"Backwards: {' '.join(reversed(numbered))}"], word[::-1]
 
 
@@ -134,11 +171,23 @@ def change_case(word, upper):
     return [f"Letter by letter: {pairs}"], answer
 
 
-def weekday(start, days):
+def weekday(start, days, direction=1):
+    """direction: 1 for days after `start`, -1 for days before."""
     weeks, rest = divmod(days, 7)
-    names = [WEEKDAYS[(WEEKDAYS.index(start) + i) % 7] for i in range(rest + 1)]
+    names = [WEEKDAYS[(WEEKDAYS.index(start) + direction * i) % 7] for i in range(rest + 1)]
     steps = "".join(f", {name} {i}" for i, name in enumerate(names[1:], 1))
-    return [f"{days} days are {weeks} weeks and {rest} days.", f"{start}{steps}."], names[-1]
+    lines = divide(days, 7)[0] if days > 99 else []
+    back = " Back:" if direction < 0 else ""
+    return lines + [f"{days} days are {weeks} weeks and {rest} days.{back}", f"{start}{steps}."], names[-1]
+
+
+def parity(number, asked=None):
+    """asked: `even` or `odd`, which is answered with Yes or No; else the answer is one of them."""
+    kind = "odd" if number % 2 else "even"
+    lines = [f"{number} ends in {number % 10}, which is {kind}."]
+    if not asked:
+        return lines, kind
+    return lines + [f"Is {kind} {asked}?"], "Yes" if kind == asked else "No"
 
 
 def minutes(hours, extra):
@@ -151,6 +200,6 @@ def minutes(hours, extra):
 
 def refuse():
     return ["This is not one of the things that I learned."], (
-        "I am tiny-r1, the small model built into inferd: I can only add, subtract, compare and sort numbers, "
-        "count and reverse letters, and name weekdays. For this question install a larger model: run "
-        "`infer models --help`.")
+        "I am tiny-r1, the small model built into inferd: I can only add, subtract, multiply, divide, "
+        "compare and sort numbers, count and reverse letters, and name weekdays. For this question install a larger "
+        "model: run `infer models --help`.")
