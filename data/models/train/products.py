@@ -16,6 +16,11 @@ SQUARE = ["What is {a} squared?", "{a} squared", "{a}^2", "What is {a}^2?", "Wha
 TWICE = ["What is twice {a}?", "What is double {a}?", "!Double {a}", "How much is twice {a}?", "Twice {a}?"]
 
 
+def product_key(a, b):
+    """Either order is the same question, but for longer numbers times a digit, which have one."""
+    return ("product", a, b) if b < 10 <= a else ("product", *sorted((a, b)))
+
+
 def multiplication(rng):
     """Up to four digits times one, up to three times two."""
     a, b = rng.randint(1, 99), rng.randint(0, 9)
@@ -25,17 +30,15 @@ def multiplication(rng):
     first, second = (a, b) if rng.random() < 0.7 else (b, a)
     template, kind = rng.choice(MULTIPLY), rng.random()
     if kind < 0.05:
-        a = b = rng.randint(2, 99)
+        first = second = a = b = rng.randint(2, 99)
         template = rng.choice(SQUARE)
     elif kind < 0.08:
-        b, template = 2, rng.choice(TWICE)
-    if kind < 0.08:
-        first, second = a, b
-    if 9 < b and a < 100 and kind >= 0.08:
+        first, second, b, template = a, 2, 2, rng.choice(TWICE)
+    elif a < 100 and 9 < b:
         a, b = first, second  # of two numbers of one width the reasoning keeps the order
     lines, answer = traces.multiply(a, b)
     return Question("multiplication", phrase(rng, template, a=show(rng, first), b=second), lines, answer, int(answer),
-                    held_out("product", a, b) if 9 < a and b < 10 else held_out("product", *sorted((a, b))))
+                    held_out(*product_key(a, b)))
 
 
 DIVIDE = ["What is {a} / {b}?", "{a} / {b}", "{a}/{b}", "{a} / {b} = ?", "{a} ÷ {b}", "What is {a} ÷ {b}?", "{a} : {b}",
@@ -91,9 +94,8 @@ def spelled(rng):
     shown = rng.choice([words] * 3 + [(a, words[1]), (words[0], b)])
     text = phrase(rng, template, a=shown[0], b=shown[1])
     text = text[0].upper() + text[1:] if rng.random() < 0.3 else text
-    return Question("numbers in words", text, lines, answer, int(answer),
-                    held_out("product", a, b) if sign == "product" and a > 9 else held_out(sign, *sorted((a, b)))
-                    if sign != "difference" else held_out(sign, a, b))
+    key = {"sum": ("sum", *sorted((a, b))), "difference": ("difference", a, b), "product": product_key(a, b)}[sign]
+    return Question("numbers in words", text, lines, answer, int(answer), held_out(*key))
 
 
 PARITY = ["Is {a} {kind}?", "Is {a} an {kind} number?", "Is the number {a} {kind}?", "{a} is {kind}, right?",

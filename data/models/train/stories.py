@@ -95,7 +95,7 @@ def equal_parts(rng):
     told = a * b if shared else a
     lines, answer = (traces.divide if shared else traces.multiply)(told, b)
     text = rng.choice(SHARED if shared else EACH).format(N=name, items=items, a=told, b=b)
-    return Question("word problems", text, lines, answer, int(answer), held_out("story", told, "/*"[not shared], b))
+    return Question("word problems", text, lines, answer, int(answer), held_out("story", told, "/" if shared else "*", b))
 
 
 def draw_steps(rng, value, numbers):
@@ -129,10 +129,7 @@ def one_sentence(rng):
                     held_out("story", a, *steps))
 
 
-def story(rng):
-    kind = rng.random()
-    if kind < 0.3:
-        return equal_parts(rng) if kind < 0.15 else one_sentence(rng)
+def several_sentences(rng):
     (name, person, obj), (other, *_) = rng.sample(NAMES, 2)
     items, items2 = rng.sample(ITEMS, 2)
     wide = rng.choice([1, 2, 2, 3, 3, 4])
@@ -162,3 +159,8 @@ def story(rng):
         text = text.rstrip("?")
     lines, answer = traces.chain(a, steps)
     return Question("word problems", text, lines, answer, int(answer), held_out("story", a, *steps))
+
+
+def story(rng):
+    kind = rng.random()
+    return equal_parts(rng) if kind < 0.15 else one_sentence(rng) if kind < 0.3 else several_sentences(rng)
