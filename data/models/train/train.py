@@ -170,7 +170,8 @@ def read_start(path, shared, model, state):
     """Begins with a GGUF file's weights, and counts on from its tokens, steps and minutes."""
     import export
     start, facts = export.load(path), export.training_facts(path)
-    assert [p.shape for p in start.parameters()] == shared.shapes, "the file is of another shape"
+    if [p.shape for p in start.parameters()] != shared.shapes:
+        sys.exit(f"train.py: the weights in {path} are not of the shape that model.py has now")
     shared.weights.copy_(torch.cat([p.data.flatten() for p in start.parameters()]))
     state["ema"].copy_(shared.weights)
     state["before"] = facts
@@ -200,6 +201,7 @@ def main():
         stored = torch.load(args.checkpoint)
         shared.weights.copy_(stored["weights"])
         state = {"refine": None, **stored["state"]}
+        print(f"going on from {args.checkpoint}{', not from ' + args.start if args.start else ''}", flush=True)
     elif args.start:
         read_start(args.start, shared, model, state)
     if args.refine and state["refine"] is None:
